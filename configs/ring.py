@@ -1,0 +1,24 @@
+"""Ring of 8 Gaussians"""
+
+from jaxgan import defaults
+
+
+def get_config():
+    config = defaults()
+    config.data.source, config.data.name = "synthetic", "ring"
+    config.model.architecture = "mlp"
+    config.model.output = "linear"
+    config.model.z_dim = 2
+    config.model.base_features = 128
+    config.model.g_batch_norm = False
+    config.model.d_spectral_norm = False
+    config.loss.name = "relativistic_paired"
+    config.regularizers.r1 = config.regularizers.r2 = 0.1
+    for optim in (config.g_optim, config.d_optim):
+        optim.learning_rate, optim.b1, optim.b2 = 1e-3, 0.0, 0.99
+        optim.schedule, optim.schedule_steps = "cosine", 20_000
+    config.train.batch_size = 256
+    config.train.num_steps = 20_000
+    config.train.log_every = 500
+    config.train.sample_every = 2500
+    return config

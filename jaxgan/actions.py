@@ -1,0 +1,146 @@
+"""What happens periodically besides training: clu's actions, and the one rule of when."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgan.checkpoint import Checkpoints
+from jaxgan.data import Source, synthetic_modes
+from jaxgan.gan import GAN
+from jaxgan.grid import grid, save_png, to_uint8
+from jaxgan.metrics.modes import count_modes
+from jaxgan.monitor.curves import draw_curves, draw_points
+from jaxgan.state import GANState
+from jaxgan.steps import latents, sample
+from jaxgan.writers import metric_writers, periodic_actions
+
+GRID_COLUMNS = 8
+MODE_SAMPLES = 2500  # PacGAN's protocol
+MIN_SHARE = 0.01
+
+
+class NonFiniteError(FloatingPointError):
+    """Training stopped because a scalar became NaN or infinite; its text names step and scalar."""
+
+
+def at_steps(every: int, last: int, act: Callable[..., None]) -> periodic_actions.PeriodicCallback:
+    """`act(step, state=..., metrics=...)` at step 0, every `every` steps and at step `last`; every=0: at `last` only.
+
+    The one place where it is decided what is due. Call the result after every step.
+    """
+    return periodic_actions.PeriodicCallback(
+        every_steps=every or None,
+        on_steps=[last],
+        callback_fn=lambda step, t, **kwargs: act(step, **kwargs),
+    )
+
+
+def check_finite(step: int, metrics: dict[str, Any]) -> None:
+    """Raises where a scalar is NaN or infinite.
+
+    Raises:
+      NonFiniteError: naming the step and every such scalar.
+    """
+    bad = {name: float(value) for name, value in sorted(metrics.items()) if not np.isfinite(value)}
+    if bad:
+        values = ", ".join(f"{name} is {value}" for name, value in bad.items())
+        raise NonFiniteError(f"training stopped at step {step}: {values}.")
+
+
+class Progress:
+    """Prints the latest scalars, the speed since the last line, and the time left."""
+
+    def __init__(self, start: int, last: int, images_per_step: int):
+        self._step, self._last, self._images = start, last, images_per_step
+        self._time = time.monotonic()
+
+    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+        now = time.monotonic()
+        speed = (step - self._step) / max(now - self._time, 1e-9)
+        self._step, self._time = step, now
+        shown = "  ".join(
+            f"{name} {float(metrics[name]):.3f}" for name in ("loss/d", "loss/g", "score/real", "score/fake")
+        )
+        left = _duration((self._last - step) / speed) if speed else "?"
+        print(
+            f"step {step}/{self._last}  {shown}  {speed:.3g} steps/s  {speed * self._images:.3g} images/s  ETA {left}",
+            flush=True,
+        )
+
+
+class Log:
+    """Writes the step's scalars."""
+
+    def __init__(self, writer: metric_writers.MetricWriter):
+        self._writer = writer
+
+    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+        self._writer.write_scalars(step, metrics)
+        self._writer.flush()
+
+
+class Samples:
+    """A picture of what the averaged generator makes of the same latents at every time, and the curves so far."""
+
+    def __init__(
+        self, gan: GAN, key: jax.Array, output: str, source: Source, workdir: Path, writer: metric_writers.MetricWriter
+    ):
+        self._output, self._source, self._workdir, self._writer = output, source, workdir, writer
+        self._points = gan.shape == (2,)
+        count = MODE_SAMPLES if self._points else GRID_COLUMNS**2
+        z = latents(key, jnp.arange(count), gan.z_dim, gan.z_distribution)
+        self._sample = jax.jit(lambda variables: sample(gan, variables, z))
+
+    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+        images = np.asarray(self._sample(state.ema.variables))
+        path = self._workdir / "samples" / f"step_{step:08d}.png"
+        if self._points:
+            real = self._source.read(np.arange(min(MODE_SAMPLES, len(self._source))))
+            picture = draw_points(real, images, path)
+            self._count(step, images)
+        elif images.ndim == 4 and images.shape[-1] in (1, 3):
+            picture = grid(to_uint8(images, self._output), GRID_COLUMNS)
+            save_png(path, picture)
+        else:
+            return  # neither points nor images that a PNG can show
+        self._writer.write_images(step, {"samples": picture})
+        self._writer.flush()
+        if (self._workdir / "metrics.jsonl").stat().st_size:
+            draw_curves(self._workdir / "metrics.jsonl", self._workdir / "curves.png")
+
+    def _count(self, step: int, points: np.ndarray) -> None:
+        source, _, name = self._source.name.partition("/")
+        if source != "synthetic":
+            return
+        count = count_modes(points, *synthetic_modes(name), min_share=MIN_SHARE)
+        self._writer.write_scalars(step, {"eval/modes": count.modes, "eval/high_quality": count.high_quality})
+        print(
+            f"step {step}  {count.modes} of {len(count.shares)} modes (min_share {MIN_SHARE}), "
+            f"{count.high_quality:.1%} of {len(points)} samples of high quality",
+            flush=True,
+        )
+
+
+class Save:
+    """Saves the whole state, if the step's scalars are finite."""
+
+    def __init__(self, checkpoints: Checkpoints):
+        self._checkpoints = checkpoints
+
+    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+        check_finite(step, jax.device_get(metrics))
+        self._checkpoints.save(step, state)
+
+
+def _duration(seconds: float) -> str:
+    seconds = math.ceil(seconds)
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds % 60:02d}s"

@@ -1,0 +1,11 @@
+"""Generator/discriminator pairs, one file each, and the dict `ARCHITECTURES`."""
+
+from jaxgan.architectures import dcgan, mlp
+from jaxgan.architectures.base import OUTPUT_ACTIVATIONS, Architecture, DOutput
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "dcgan": Architecture(dcgan.Generator, dcgan.Discriminator, dcgan.check),
+    "mlp": Architecture(mlp.Generator, mlp.Discriminator, mlp.check),
+}
+
+__all__ = ["ARCHITECTURES", "OUTPUT_ACTIVATIONS", "Architecture", "DOutput"]

@@ -1,0 +1,132 @@
+"""DCGAN: strided convolutions down, transposed convolutions up. Radford et al. 2016, https://arxiv.org/abs/1511.06434"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.architectures.base import OUTPUT_ACTIVATIONS, DOutput, widen
+from jaxgan.errors import UserError
+from jaxgan.nn.conv import Conv, ConvTranspose, Dense
+from jaxgan.nn.norm import BatchNorm
+
+# Image size -> size of the smallest feature map; each layer doubles it.
+SMALLEST = {28: 7, 32: 4, 64: 4, 128: 4}
+
+
+def num_layers(image_size: int) -> int:
+    """Convolutions in each network: 2, 3, 4 and 5 for 28, 32, 64 and 128 pixels."""
+    return (image_size // SMALLEST[image_size]).bit_length() - 1
+
+
+def multipliers(image_size: int, given: Sequence[int]) -> tuple[int, ...]:
+    """Of `base_features`, from the largest feature map to the smallest; by default 1, 2, 4, ... but at most 8.
+
+    >>> multipliers(64, ())
+    (1, 2, 4, 8)
+    """
+    return tuple(given) or tuple(min(2**i, 8) for i in range(num_layers(image_size)))
+
+
+def per_layer(kernel_sizes: Sequence[int], layers: int) -> tuple[int, ...]:
+    """One kernel size for each layer, from one for all or one each."""
+    return tuple(kernel_sizes) * layers if len(kernel_sizes) == 1 else tuple(kernel_sizes)
+
+
+def check(
+    shape: Sequence[int],
+    channel_multipliers: Sequence[int],
+    g_kernel_sizes: Sequence[int],
+    d_kernel_sizes: Sequence[int],
+) -> None:
+    """Refuses what DCGAN cannot make.
+
+    Raises:
+      UserError: not square images of a size in `SMALLEST`, or lists of another length than the layers.
+    """
+    if len(shape) != 3 or shape[0] != shape[1] or shape[0] not in SMALLEST:
+        what = "x".join(map(str, shape))
+        raise UserError(
+            f"model.architecture 'dcgan' cannot make examples of shape {what}: data.image_size must be one of "
+            f"{', '.join(map(str, SMALLEST))}."
+        )
+    layers = num_layers(shape[0])
+    if len(channel_multipliers) not in (0, layers):
+        raise UserError(
+            f"model.channel_multipliers has {len(channel_multipliers)} entries, but dcgan at {shape[0]} pixels has "
+            f"{layers} layers: give {layers}, or none for the default {multipliers(shape[0], ())}."
+        )
+    for name, sizes in (("g_kernel_sizes", g_kernel_sizes), ("d_kernel_sizes", d_kernel_sizes)):
+        if len(sizes) not in (1, layers):
+            raise UserError(
+                f"model.{name} has {len(sizes)} entries, but dcgan at {shape[0]} pixels has {layers} layers: "
+                f"give one for all or {layers}."
+            )
+
+
+class Generator(nn.Module):
+    """z [B, z_dim] -> images [B, H, W, C]: dense, then transposed convolutions that double the size.
+
+    Batch norm and ReLU after all but the last. Attributes: see `Architecture`.
+    """
+
+    shape: tuple[int, int, int]
+    base_features: int = 64
+    channel_multipliers: tuple[int, ...] = ()
+    kernel_sizes: tuple[int, ...] = (4,)
+    output: str = "tanh"
+    batch_norm: bool = True
+    axis_name: str | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, z: jax.Array, *, train: bool) -> jax.Array:
+        size, channels = SMALLEST[self.shape[0]], self.shape[-1]
+        widths = [self.base_features * m for m in multipliers(self.shape[0], self.channel_multipliers)]
+        bias = not self.batch_norm  # batch norm subtracts it again, and Adam would turn its rounding into steps
+
+        def activate(x):
+            return nn.relu(BatchNorm(self.axis_name, self.dtype)(x, train=train) if self.batch_norm else x)
+
+        x = Dense(size * size * widths[-1], use_bias=bias, dtype=self.dtype)(z, train=train)
+        x = activate(x.reshape(-1, size, size, widths[-1]))
+        *hidden, last = per_layer(self.kernel_sizes, len(widths))
+        for features, kernel_size in zip(reversed(widths[:-1]), hidden, strict=True):
+            x = activate(ConvTranspose(features, kernel_size, 2, use_bias=bias, dtype=self.dtype)(x, train=train))
+        x = ConvTranspose(channels, last, 2, dtype=self.dtype)(x, train=train)
+        return OUTPUT_ACTIVATIONS[self.output](widen(x))
+
+
+class Discriminator(nn.Module):
+    """Images [B, H, W, C] -> `DOutput`: convolutions that halve the size, then one dense layer.
+
+    LeakyReLU of slope 0.2; batch norm, where asked for, on all but the layer that sees the image.
+    """
+
+    base_features: int = 64
+    channel_multipliers: tuple[int, ...] = ()
+    kernel_sizes: tuple[int, ...] = (4,)
+    spectral_norm: bool = False
+    batch_norm: bool = False
+    axis_name: str | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> DOutput:
+        widths = [self.base_features * m for m in multipliers(x.shape[1], self.channel_multipliers)]
+        kernel_sizes = per_layer(self.kernel_sizes, len(widths))
+        for i, (features, kernel_size) in enumerate(zip(widths, kernel_sizes, strict=True)):
+            norm = self.batch_norm and i > 0
+            x = Conv(features, kernel_size, 2, use_bias=not norm, spectral_norm=self.spectral_norm, dtype=self.dtype)(
+                x, train=train
+            )
+            if norm:
+                x = BatchNorm(self.axis_name, self.dtype)(x, train=train)
+            x = nn.leaky_relu(x, 0.2)
+        x = x.reshape(x.shape[0], -1)
+        logits = Dense(1, spectral_norm=self.spectral_norm, dtype=self.dtype)(x, train=train)
+        return DOutput(widen(logits)[:, 0], widen(x), {})

@@ -1,0 +1,17 @@
+"""Data: sources of examples, and batches of them as pure functions of seed and number."""
+
+from jaxgan.data.examples import Source
+from jaxgan.data.pipeline import batch_indices, check_range, make_batch, prefetch
+from jaxgan.data.sources import SOURCES, from_arrays, load, synthetic_modes
+
+__all__ = [
+    "SOURCES",
+    "Source",
+    "batch_indices",
+    "check_range",
+    "from_arrays",
+    "load",
+    "make_batch",
+    "prefetch",
+    "synthetic_modes",
+]

@@ -1,0 +1,139 @@
+"""What every data source becomes: examples that can be read by number, in memory or lazily."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+MEMORY_LIMIT = 4 * 2**30  # bytes; decoded images beyond this are read from disk batch by batch
+THREADS = min(8, os.cpu_count() or 1)  # that decode images
+CHUNK = 1024  # examples per read when a whole source is gone through
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a source's function is asked for; each reads the fields that concern it."""
+
+    name: str
+    split: str
+    data_dir: str
+    image_size: int
+    on_bad_image: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Streamed:
+    """Images that stay encoded on disk; indexing reads and decodes them in a few threads.
+
+    `fetch` turns example numbers into encoded examples (bytes or paths) and is called by the reading
+    thread; `decode` turns one of them into uint8 `[H, W, C]` and is called by several threads at once.
+    """
+
+    fetch: Callable[[list[int]], Sequence[Any]]
+    decode: Callable[[Any], np.ndarray]
+    indices: np.ndarray  # int64 [N], the numbers `fetch` knows the examples by
+    example_shape: tuple[int, ...]
+    dtype: np.dtype = dataclasses.field(default_factory=lambda: np.dtype(np.uint8))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def nbytes(self) -> int:
+        """The size once decoded, in bytes."""
+        return len(self) * int(np.prod(self.example_shape))
+
+    def __getitem__(self, positions: np.ndarray) -> np.ndarray:
+        encoded = self.fetch(self.indices[positions].tolist())
+        out = np.empty((len(encoded), *self.example_shape), np.uint8)
+
+        def decode_every(first: int) -> None:
+            for i in range(first, len(encoded), THREADS):
+                pixels = self.decode(encoded[i])
+                if pixels.shape != self.example_shape:  # assignment would broadcast a wrong shape silently
+                    raise ValueError(f"an image has shape {pixels.shape} instead of {self.example_shape}")
+                out[i] = pixels
+
+        list(decoding_threads().map(decode_every, range(THREADS)))
+        return out
+
+    def take(self, positions: np.ndarray) -> "Streamed":
+        return dataclasses.replace(self, indices=self.indices[positions])
+
+    def in_memory(self) -> np.ndarray:
+        """All examples decoded, uint8 `[N, H, W, C]`."""
+        out = np.empty((len(self), *self.example_shape), np.uint8)
+        for start in range(0, len(self), CHUNK):
+            positions = np.arange(start, min(start + CHUNK, len(self)))
+            out[positions] = self[positions]
+            logging.log_every_n_seconds(logging.INFO, "decoded %d of %d images", 10, start, len(self))
+        return out
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Source:
+    """A data set that is read by example number.
+
+    Attributes:
+      name: such as "embedded/mnist", for logs and score protocols.
+      labels: int32 `[N]`, zeros where the source has none.
+      class_names: one name per class, in the labels' order; empty where the source has no labels.
+      examples: uint8 `[N, H, W, C]` or float32 `[N, ...]` in memory, or the same streamed from disk.
+    """
+
+    name: str
+    labels: np.ndarray = dataclasses.field(repr=False)
+    class_names: tuple[str, ...] = dataclasses.field(repr=False)
+    examples: np.ndarray | Streamed = dataclasses.field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example: `(H, W, C)` for images, `(D,)` for points."""
+        if isinstance(self.examples, Streamed):
+            return self.examples.example_shape
+        return self.examples.shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """uint8 for images in 0..255, float32 for values that are passed on unscaled."""
+        return self.examples.dtype
+
+    @property
+    def labelled(self) -> bool:
+        return bool(self.class_names)
+
+    def read(self, indices: np.ndarray | Sequence[int]) -> np.ndarray:
+        """The examples of these numbers, a new array: uint8 `[B, H, W, C]` or float32 `[B, ...]`."""
+        positions = np.asarray(indices, np.int64)
+        if isinstance(self.examples, Streamed):
+            return self.examples[positions]
+        return np.take(self.examples, positions, axis=0)
+
+
+@functools.lru_cache(maxsize=1)
+def decoding_threads() -> ThreadPoolExecutor:
+    """The threads that decode images: Pillow lets go of the interpreter while it works."""
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="jaxgan-decode")
+
+
+def permutation(n: int, seed: int, *purpose: int) -> np.ndarray:
+    """int64 `[n]`: a permutation that depends on nothing but `n`, `seed` and `purpose`.
+
+    It sorts Philox' raw words, which NumPy keeps the same for ever; `Generator.permutation` may
+    change between its versions, and with it the order of the data of a resumed run.
+    """
+    words = np.random.Philox(np.random.SeedSequence(seed, spawn_key=purpose)).random_raw(n)
+    return np.argsort(words, kind="stable").astype(np.int64, copy=False)
+
+
+def first_line(error: Exception) -> str:
+    """A library's error as part of a sentence of ours."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -1,0 +1,19 @@
+"""The one exception that means "the user can mend this"."""
+
+
+class UserError(ValueError):
+    """A mistake of the user's: its text is one clear sentence, shown without a traceback.
+
+    It names what was wrong and what is allowed. `main` prints it and exits with code 2; from a
+    notebook it is an ordinary `ValueError`.
+    """
+
+
+def suggest(kind: str, name: object, allowed) -> UserError:
+    """An error for an unknown name: says what is allowed and which one was probably meant."""
+    import difflib
+
+    names = [str(a) for a in allowed]
+    near = difflib.get_close_matches(str(name), names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return UserError(f"{kind} {str(name)!r} is not known: allowed are {', '.join(names)}.{hint}")

@@ -1,0 +1,147 @@
+"""`GAN`, the frozen bundle of everything static, and `build`, the one place where names become objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxgan.architectures import ARCHITECTURES
+from jaxgan.config import Config, OptimConfig
+from jaxgan.losses import LOSSES, GANLoss
+from jaxgan.optim import KINDS, OptimHyper, schedule_factor
+from jaxgan.regularizers import REGULARIZERS
+from jaxgan.state import AveragedNet, GANState, NetState
+
+Array = jax.Array
+
+
+@flax.struct.dataclass
+class Hyper:
+    """The scalars people sweep: an argument of the step, so changing one recompiles nothing and `vmap` works over it."""
+
+    g_optim: OptimHyper
+    d_optim: OptimHyper
+    ema_decay: Array
+    regularizers: dict[str, Array]  # weights, by name, of those that exist in the program
+
+
+@dataclass(frozen=True)
+class GAN:
+    """Everything static about one game. Two of the same configuration compile to the same program."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    loss: GANLoss
+    regularizers: dict[str, Callable[..., Array]]
+    g_tx: Callable[[OptimHyper], optax.GradientTransformation]
+    d_tx: Callable[[OptimHyper], optax.GradientTransformation]
+    g_schedule: Callable[[Array], Array]  # completed generator updates -> factor of the learning rate
+    d_schedule: Callable[[Array], Array]
+    shape: tuple[int, ...]  # of one example
+    z_dim: int
+    z_distribution: str
+    d_steps_per_g_step: int
+    order: str
+    axis_name: str | None  # of the map over devices that the steps run under
+
+
+def build(
+    config: Config,
+    shape: tuple[int, ...],
+    axis_name: str | None = None,
+    generator: nn.Module | None = None,
+    discriminator: nn.Module | None = None,
+) -> GAN:
+    """The `GAN` of a configuration.
+
+    Args:
+      config: a valid configuration.
+      shape: of one example, (H, W, C) or (features,).
+      axis_name: name of the mapped device axis, or None to call the steps outside of any map.
+      generator, discriminator: the caller's own Linen modules in place of the architecture's, called as
+        `generator(z, train=...)` and `discriminator(x, train=...)`; the latter returns `DOutput` or logits.
+
+    Raises:
+      UserError: the architecture cannot make examples of this shape.
+    """
+    m = config.model
+    architecture = ARCHITECTURES[m.architecture]
+    if generator is None or discriminator is None:
+        architecture.check(shape, m.channel_multipliers, m.g_kernel_sizes, m.d_kernel_sizes)
+    common: dict[str, Any] = {
+        "base_features": m.base_features,
+        "channel_multipliers": m.channel_multipliers,
+        "axis_name": axis_name,
+        "dtype": jnp.dtype(config.train.dtype),
+    }
+    if generator is None:
+        generator = architecture.generator(
+            shape=tuple(shape), kernel_sizes=m.g_kernel_sizes, output=m.output, batch_norm=m.g_batch_norm, **common
+        )
+    if discriminator is None:
+        discriminator = architecture.discriminator(
+            kernel_sizes=m.d_kernel_sizes, spectral_norm=m.d_spectral_norm, batch_norm=m.d_batch_norm, **common
+        )
+
+    def schedule(o: OptimConfig) -> Callable[[Array], Array]:
+        return lambda step: schedule_factor(o.schedule, step, o.schedule_steps, o.schedule_end)
+
+    return GAN(
+        generator=generator,
+        discriminator=discriminator,
+        loss=LOSSES[config.loss.name],
+        regularizers={name: f for name, f in REGULARIZERS.items() if getattr(config.regularizers, name)},
+        g_tx=KINDS[config.g_optim.kind],
+        d_tx=KINDS[config.d_optim.kind],
+        g_schedule=schedule(config.g_optim),
+        d_schedule=schedule(config.d_optim),
+        shape=tuple(shape),
+        z_dim=m.z_dim,
+        z_distribution=m.z_distribution,
+        d_steps_per_g_step=config.train.d_steps_per_g_step or 1,
+        order=config.train.order,
+        axis_name=axis_name,
+    )
+
+
+def make_hyper(config: Config) -> Hyper:
+    """The configuration's sweepable scalars as arrays."""
+    scalar = partial(jnp.asarray, dtype=float)
+
+    def optim(o: OptimConfig) -> OptimHyper:
+        return OptimHyper(*(scalar(x) for x in (o.learning_rate, o.b1, o.b2, o.eps, o.eps_root)))
+
+    weights = {name: getattr(config.regularizers, name) for name in REGULARIZERS}
+    return Hyper(
+        g_optim=optim(config.g_optim),
+        d_optim=optim(config.d_optim),
+        ema_decay=scalar(config.train.ema_decay),
+        regularizers={name: scalar(weight) for name, weight in weights.items() if weight},
+    )
+
+
+def init(gan: GAN, key: Array) -> GANState:
+    """A fresh state. Call it inside one `jit`: there no two leaves share a buffer, which donation needs."""
+    g_key, d_key = jax.random.split(key)
+    # Two examples, because batch norm of one has no variance; their values do not matter.
+    g_variables = dict(gan.generator.init(g_key, jnp.zeros((2, gan.z_dim)), train=True))
+    d_variables = dict(gan.discriminator.init(d_key, jnp.zeros((2, *gan.shape)), train=True))
+    # The optimizer's state does not depend on the constants, so any will do.
+    any_hyper = OptimHyper(*(jnp.zeros(()) for _ in range(5)))
+
+    def net(variables, tx) -> NetState:
+        params = variables.pop("params")
+        return NetState(params, variables, tx(any_hyper).init(params))
+
+    generator = net(g_variables, gan.g_tx)
+    discriminator = net(d_variables, gan.d_tx)
+    ema = AveragedNet(jax.tree.map(jnp.copy, generator.params), jax.tree.map(jnp.copy, generator.stats))
+    return GANState(jnp.int32(0), generator, discriminator, ema, {})

@@ -1,0 +1,46 @@
+"""Pictures made of many images."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+GAP = 2  # pixels between the cells and around them
+
+
+def to_uint8(images: np.ndarray, output: str) -> np.ndarray:
+    """Generator output to bytes: [-1, 1] for `tanh`, [0, 1] for `sigmoid`; rounded, clipped.
+
+    >>> to_uint8(np.array([-1.0, 0.0, 1.0]), "tanh").tolist()
+    [0, 128, 255]
+    """
+    unit = (np.asarray(images, np.float64) + 1) / 2 if output == "tanh" else np.asarray(images, np.float64)
+    return (np.clip(unit, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def grid(images: np.ndarray, columns: int = 8) -> np.ndarray:
+    """One picture of images u8[N, H, W, C], row by row at native size, `GAP` white pixels between and around.
+
+    Returns:
+      u8[rows (H + GAP) + GAP, columns (W + GAP) + GAP, C]; cells left over are white.
+    """
+    n, height, width, channels = images.shape
+    rows = -(-n // columns)
+    picture = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, channels), 255, np.uint8)
+    for i, image in enumerate(images):
+        top, left = (i // columns) * (height + GAP) + GAP, (i % columns) * (width + GAP) + GAP
+        picture[top : top + height, left : left + width] = image
+    return picture
+
+
+def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
+    """Writes u8[H, W, 1 or 3 or 4] so that a reader sees the whole file or none."""
+    from PIL import Image
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(partial, "PNG")
+    os.replace(partial, path)

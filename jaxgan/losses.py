@@ -1,0 +1,133 @@
+"""Adversarial losses: pairs of pure functions of logits, and the dict `LOSSES`.
+
+Everywhere `r = D(x)` and `f = D(G(z))` are logits before any sigmoid, of any equal shape, and
+`sp(t) = softplus(t) = log(1 + exp(t))`. Losses are minimised, are computed in at least float32 and stay
+exact for logits of either sign as large as float32 holds, because none of them takes the logarithm of a probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+Mean = Callable[[Array], Array]  # over the global batch; a map over devices passes one that averages over them
+sp = jax.nn.softplus
+
+
+class GANLoss(NamedTuple):
+    """The two losses of one game, each `(real_logits, fake_logits, mean=jnp.mean) -> scalar`.
+
+    `relativistic` says that the generator's loss reads `real_logits` too, so that steps of other losses
+    need not compute them.
+    """
+
+    d: Callable[..., Array]
+    g: Callable[..., Array]
+    relativistic: bool = False
+
+
+def logits_pair(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
+    """Both in at least float32.
+
+    Raises:
+      ValueError: the shapes differ, which broadcasting would turn into a wrong mean without a word.
+    """
+    if jnp.shape(real_logits) != jnp.shape(fake_logits):
+        raise ValueError(
+            f"real_logits {jnp.shape(real_logits)} and fake_logits {jnp.shape(fake_logits)} differ in shape."
+        )
+    dtype = jnp.promote_types(jnp.result_type(real_logits, fake_logits), jnp.float32)
+    return jnp.asarray(real_logits, dtype), jnp.asarray(fake_logits, dtype)
+
+
+def minimax_d(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
+    """E[sp(-r) + sp(f)], the cross entropy of "real" and "fake". Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661
+
+    >>> round(float(minimax_d(jnp.zeros(4), jnp.zeros(4))), 4)  # 2 log 2
+    1.3863
+    """
+    r, f = logits_pair(real_logits, fake_logits)
+    return mean(sp(-r)) + mean(sp(f))
+
+
+def minimax_g(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
+    """-E sp(f) = E log(1 - sigmoid(f)); vanishes where D is sure (f very negative). Goodfellow et al. 2014."""
+    _, f = logits_pair(real_logits, fake_logits)
+    return -mean(sp(f))
+
+
+def non_saturating_g(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
+    """E sp(-f) = -E log sigmoid(f): the same fixed point, but a full gradient where D is sure. Goodfellow et al. 2014."""
+    _, f = logits_pair(real_logits, fake_logits)
+    return mean(sp(-f))
+
+
+def least_squares_d(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
+    """1/2 E (r - 1)^2 + 1/2 E f^2. Mao et al. 2017, https://arxiv.org/abs/1611.04076"""
+    r, f = logits_pair(real_logits, fake_logits)
+    return 0.5 * mean(jnp.square(r - 1)) + 0.5 * mean(jnp.square(f))
+
+
+def least_squares_g(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
+    """1/2 E (f - 1)^2. Mao et al. 2017."""
+    _, f = logits_pair(real_logits, fake_logits)
+    return 0.5 * mean(jnp.square(f - 1))
+
+
+def wasserstein_d(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
+    """E f - E r, for a D that is Lipschitz by some constraint. Arjovsky et al. 2017, https://arxiv.org/abs/1701.07875"""
+    r, f = logits_pair(real_logits, fake_logits)
+    return mean(f) - mean(r)
+
+
+def wasserstein_g(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
+    """-E f. Arjovsky et al. 2017; also the generator's side of the hinge loss."""
+    _, f = logits_pair(real_logits, fake_logits)
+    return -mean(f)
+
+
+def hinge_d(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
+    """E relu(1 - r) + E relu(1 + f). Lim & Ye 2017, https://arxiv.org/abs/1705.02894
+
+    >>> float(hinge_d(jnp.array([2.0, 0.0]), jnp.array([-2.0, -2.0])))
+    0.5
+    """
+    r, f = logits_pair(real_logits, fake_logits)
+    return mean(jax.nn.relu(1 - r)) + mean(jax.nn.relu(1 + f))
+
+
+def relativistic_paired_d(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
+    """E sp(-(r - f)), over pairs. Jolicoeur-Martineau 2018, https://arxiv.org/abs/1807.00734; R3GAN 2024, https://arxiv.org/abs/2501.05441"""
+    r, f = logits_pair(real_logits, fake_logits)
+    return mean(sp(f - r))
+
+
+def relativistic_paired_g(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
+    """E sp(-(f - r)): D's loss with the roles swapped."""
+    return relativistic_paired_d(fake_logits, real_logits, mean)
+
+
+def relativistic_average_d(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
+    """1/2 E[sp(-(r - E f)) + sp(f - E r)]; both inner means are over the global batch. Jolicoeur-Martineau 2018."""
+    r, f = logits_pair(real_logits, fake_logits)
+    return 0.5 * (mean(sp(mean(f) - r)) + mean(sp(f - mean(r))))
+
+
+def relativistic_average_g(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
+    """D's loss with the roles swapped. Jolicoeur-Martineau 2018."""
+    return relativistic_average_d(fake_logits, real_logits, mean)
+
+
+LOSSES: dict[str, GANLoss] = {
+    "minimax": GANLoss(minimax_d, minimax_g),
+    "non_saturating": GANLoss(minimax_d, non_saturating_g),
+    "least_squares": GANLoss(least_squares_d, least_squares_g),
+    "wasserstein": GANLoss(wasserstein_d, wasserstein_g),
+    "hinge": GANLoss(hinge_d, wasserstein_g),
+    "relativistic_paired": GANLoss(relativistic_paired_d, relativistic_paired_g, relativistic=True),
+    "relativistic_average": GANLoss(relativistic_average_d, relativistic_average_g, relativistic=True),
+}

@@ -1,0 +1,110 @@
+"""The only file that knows of devices: which there are, the axis name, the map over them, where arrays lie."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from jaxgan.errors import UserError
+
+AXIS = "batch"
+
+
+def use_cpu_devices(requested: int | None, batch_size: int) -> None:
+    """Makes each CPU core a device, which is faster than one device with threads. Call it before JAX computes anything.
+
+    XLA:CPU runs elementwise work on one thread, so data parallelism over virtual devices with single-threaded
+    convolutions wins. Has no effect on accelerators.
+
+    Args:
+      requested: number of devices; None: the largest number of this process's cores that divides the batch.
+      batch_size: of the run, global.
+
+    Raises:
+      UserError: fewer than one device, or a batch that does not divide by them.
+    """
+    if requested is not None:
+        check_divisible(batch_size, requested)
+        count = requested
+    else:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        count = max(n for n in range(1, cores + 1) if batch_size % n == 0)
+    jax.config.update("jax_num_cpu_devices", count)
+    # A device that waits for the others in a collective holds a thread of XLA's common pool; as many threads as cores
+    # do not suffice, and the devices wait for ever. A fixed number also makes the results independent of the cores.
+    os.environ["PJRT_NPROC"] = str(4 * count)
+    if count > 1:
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
+
+
+def check_divisible(batch_size: int, devices: int) -> None:
+    """Refuses a global batch that cannot be split evenly.
+
+    Raises:
+      UserError: naming both numbers and the nearest batch sizes that work.
+    """
+    if devices < 1:
+        raise UserError(f"the number of devices is {devices}: it must be at least 1.")
+    if batch_size % devices:
+        below = batch_size // devices * devices
+        allowed = f"{below} or {below + devices}" if below else str(devices)
+        raise UserError(
+            f"train.batch_size is {batch_size}, which {devices} devices cannot share evenly: use {allowed}."
+        )
+
+
+class Devices:
+    """Maps a per-device step over devices with `pmap`; state replicated, batch split.
+
+    `in_axes=None, out_axes=None` keep the state truly replicated, without a leading device axis, so that it goes to
+    a checkpoint as it is. Whatever a mapped function returns must be equal on all devices: average it over `AXIS`.
+    """
+
+    def __init__(self, devices: Sequence[jax.Device] | None = None):
+        self.devices = list(devices or jax.devices())
+        self.local = [d for d in self.devices if d.process_index == jax.process_index()]
+        # On the *local* mesh even with several processes: pmap takes process-local arrays.
+        self.replicated = NamedSharding(Mesh(np.asarray(self.local), (AXIS,)), P())
+
+    def map(self, step: Callable) -> Callable:
+        """Compiles `step(state, batch, key, hyper) -> (state, metrics)`; the state is donated."""
+        return jax.pmap(
+            step,
+            axis_name=AXIS,
+            in_axes=(None, 0, None, None),
+            out_axes=(None, None),
+            donate_argnums=0,
+            devices=None if self.devices == jax.devices() else self.devices,
+        )
+
+    def replicate(self, make: Callable[[], Any]) -> Any:
+        """`make()` compiled as one program, its arrays on every device."""
+        return jax.jit(make, out_shardings=self.replicated)()
+
+    def put(self, tree: Any) -> Any:
+        """A copy of a tree of arrays on every device."""
+        return jax.device_put(tree, self.replicated)
+
+    def abstract(self, tree: Any) -> Any:
+        """Shapes, types and places of a replicated tree: the target of a restore on whatever devices there are."""
+        return jax.tree.map(partial(_abstract, sharding=self.replicated), tree)
+
+    def shard(self, batches: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """This process's slices of n batches, leaves [B, ...] -> one leaf [devices, n, B / devices, ...]."""
+
+        def split(*leaves: np.ndarray) -> np.ndarray:
+            parts = [x.reshape(len(self.local), len(x) // len(self.local), *x.shape[1:]) for x in leaves]
+            return np.stack(parts, axis=1)
+
+        return jax.tree.map(split, *batches)
+
+
+def _abstract(x: Any, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)

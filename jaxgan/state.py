@@ -1,0 +1,73 @@
+"""The state of a run: one immutable pytree of arrays and nothing else. A checkpoint is this pytree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+Params = Any  # a nested dict of arrays
+Stats = dict[str, Any]  # Flax collection name -> nested dict of arrays, all collections but "params"
+
+
+@flax.struct.dataclass
+class NetState:
+    """One network: its parameters, its other Flax collections and its optimizer's state."""
+
+    params: Params
+    stats: Stats
+    opt_state: Any
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What Flax's `apply` takes."""
+        return {"params": self.params, **self.stats}
+
+
+@flax.struct.dataclass
+class AveragedNet:
+    """The generator's exponential moving average: parameters and batch statistics."""
+
+    params: Params
+    stats: Stats
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What Flax's `apply` takes."""
+        return {"params": self.params, **self.stats}
+
+
+@flax.struct.dataclass
+class GANState:
+    """`step` counts the completed generator updates; `aux` holds what stateful parts carry."""
+
+    step: Array  # i32[]
+    generator: NetState
+    discriminator: NetState
+    ema: AveragedNet
+    aux: dict[str, Any]
+
+
+def ema_update(ema: AveragedNet, net: NetState, step: Array, decay: Array) -> AveragedNet:
+    """avg <- d avg + (1 - d) new, with d = min(decay, (1 + t) / (10 + t)) after t earlier updates.
+
+    The warm-up lets the average forget the random start. Batch statistics are averaged like parameters,
+    so that averaged weights never meet the live weights' statistics; other collections are copied.
+
+    Args:
+      ema: the average so far.
+      net: the network just updated.
+      step: i32[], completed updates before this one.
+      decay: f32[], the decay reached in the end; 0 copies the network.
+    """
+    d = jnp.minimum(decay, (1 + step) / (10 + step))
+
+    def average(old, new):
+        return jax.tree.map(lambda a, b: (d * a + (1 - d) * b).astype(a.dtype), old, new)
+
+    # Floats of the other collections (u and v of spectral norm) are directions, which an average would shorten.
+    stats = {name: average(ema.stats[name], new) if name == "batch_stats" else new for name, new in net.stats.items()}
+    return AveragedNet(average(ema.params, net.params), stats)

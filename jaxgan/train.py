@@ -1,0 +1,278 @@
+"""The loop: restore or start, compile once, step, and do what is due."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import sys
+import threading
+import types
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from jaxgan import actions
+from jaxgan import workdir as workdirs
+from jaxgan.checkpoint import Checkpoints
+from jaxgan.config import Config, as_config
+from jaxgan.data import Source, check_range, from_arrays, load, make_batch, prefetch
+from jaxgan.errors import UserError
+from jaxgan.gan import GAN, build, init, make_hyper
+from jaxgan.parallel import AXIS, Devices, check_divisible
+from jaxgan.state import GANState, NetState
+from jaxgan.steps import Keys, seed_keys, train_step
+from jaxgan.writers import JsonlWriter, SummaryWriter, metric_writers, periodic_actions
+
+
+def train(
+    config,
+    workdir: str | os.PathLike,
+    source: Source | np.ndarray | tuple | None = None,
+    generator: nn.Module | None = None,
+    discriminator: nn.Module | None = None,
+    writers: Sequence[metric_writers.MetricWriter] = (),
+) -> GANState:
+    """Trains, or goes on training, the run in a directory. The same call resumes it bit for bit.
+
+    Args:
+      config: a `Config`, a `ConfigDict` from `config.defaults()`, or nested dictionaries.
+      workdir: gets `config.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`, `samples/`, `curves.png`.
+      source: examples in place of `config.data`: a `Source`, images uint8 [N, H, W(, C)] or floats in the output's
+        range, or a pair of such images and labels.
+      generator, discriminator: Linen modules in place of `config.model`'s; see `gan.build`.
+      writers: further clu metric writers, given every scalar and picture.
+
+    Returns:
+      The state at the end, or after SIGTERM or Ctrl-C the state just saved, with `state.step < config.train.num_steps`.
+
+    Raises:
+      UserError: a configuration, data set, checkpoint or workdir that cannot be used, in one sentence.
+      NonFiniteError: a scalar became NaN or infinite; the last good checkpoint stays.
+    """
+    config = as_config(config)
+    devices = Devices()
+    check_divisible(config.train.batch_size, len(devices.devices))
+    if source is None:
+        source = _load(config)
+    elif not isinstance(source, Source):
+        source = from_arrays(*source) if isinstance(source, tuple) else from_arrays(source)
+    check_range(source, config.model.output)
+    gan = build(config, source.shape, AXIS, generator, discriminator)
+    run = Path(workdir)
+    with ExitStack() as stack:
+        stack.enter_context(workdirs.locked(run))
+        note = workdirs.open_run(run, config, _example(source), len(devices.devices))
+        if note:
+            print(note, flush=True)
+        checkpoints = Checkpoints(run, config.train.keep)
+        stack.callback(checkpoints.close)
+        keys = seed_keys(config.seed)
+        state = _first_state(config, gan, devices, keys, checkpoints, run)
+        step = int(state.step)
+        if step >= config.train.num_steps:
+            print(f"{run} is complete: step {step} of {config.train.num_steps}.", flush=True)
+            return state
+        writer = metric_writers.MultiWriter(
+            [SummaryWriter(os.fspath(run)), JsonlWriter(run / "metrics.jsonl"), *writers]
+        )
+        stack.callback(writer.flush)
+        state = _loop(config, gan, devices, keys, source, state, checkpoints, writer, run)
+        step = int(state.step)
+    if step < config.train.num_steps:
+        print(
+            f"interrupted and saved at step {step} of {config.train.num_steps}: run the same command to go on.",
+            flush=True,
+        )
+    return state
+
+
+def _loop(
+    config: Config,
+    gan: GAN,
+    devices: Devices,
+    keys: Keys,
+    source: Source,
+    state: GANState,
+    checkpoints: Checkpoints,
+    writer: metric_writers.MetricWriter,
+    run: Path,
+) -> GANState:
+    t = config.train
+    first, n = int(state.step), gan.d_steps_per_g_step
+    samples = actions.Samples(gan, keys.sample, config.model.output, source, run, writer)
+    save = actions.Save(checkpoints)
+    due = [
+        actions.at_steps(t.log_every, t.num_steps, actions.Log(writer)),
+        actions.at_steps(t.log_every, t.num_steps, actions.Progress(first, t.num_steps, t.batch_size)),
+        actions.at_steps(t.checkpoint_every, t.num_steps, save),
+    ]
+    if t.sample_every:
+        due.append(actions.at_steps(t.sample_every, t.num_steps, samples))
+        if first == 0:
+            samples(0, state=state, metrics={})
+    profile = None
+    if t.profile_at:
+        profile = periodic_actions.Profile(
+            logdir=os.fspath(run),
+            num_profile_steps=5,
+            profile_duration_ms=None,
+            first_profile=t.profile_at,
+            every_secs=None,
+        )
+
+    def batches(step: int) -> dict[str, np.ndarray]:
+        make = partial(
+            make_batch,
+            source,
+            seed=config.seed,
+            batch_size=t.batch_size,
+            output=config.model.output,
+            horizontal_flip=config.data.horizontal_flip,
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
+        )
+        return devices.shard([make(step * n + i) for i in range(n)])
+
+    compiled = devices.map(partial(train_step, gan))
+    key, hyper = devices.put(keys.train), devices.put(make_hyper(config))
+    before: dict[str, Any] = {}
+    print(
+        f"training on {source.name} ({len(source)} examples), {len(devices.devices)} device(s), "
+        f"from step {first}; compiling ...",
+        flush=True,
+    )
+    with _interruptible() as interrupted, metric_writers.ensure_flushes(writer):
+        stream = prefetch(batches, first, t.num_steps)
+        for step, batch in enumerate(stream, start=first + 1):
+            state, metrics = compiled(state, batch, key, hyper)
+            # The step before has ended by now, so that looking at it keeps no device waiting.
+            actions.check_finite(step - 1, jax.device_get(before))
+            before = metrics
+            for action in due:
+                action(step, state=state, metrics=metrics)
+            if profile is not None:
+                profile(step)
+            if interrupted.is_set():
+                save(step, state=state, metrics=metrics)
+                break
+        stream.close()
+    return state
+
+
+def _load(config: Config) -> Source:
+    d = config.data
+    return load(
+        d.source,
+        name=d.name,
+        split=d.split,
+        data_dir=d.data_dir,
+        image_size=d.image_size,
+        classes=d.classes,
+        max_examples=d.max_examples,
+        on_bad_image=d.on_bad_image,
+    )
+
+
+def _example(source: Source) -> dict[str, Any]:
+    """What a resume must find again: the same examples, as far as can be told without reading them all from disk."""
+    crc = zlib.crc32(source.labels.tobytes())
+    if isinstance(source.examples, np.ndarray):
+        crc = zlib.crc32(np.ascontiguousarray(source.examples).data, crc)
+    return {"source": source.name, "shape": list(source.shape), "num_examples": len(source), "crc32": crc}
+
+
+def _first_state(
+    config: Config, gan: GAN, devices: Devices, keys: Keys, checkpoints: Checkpoints, run: Path
+) -> GANState:
+    """The newest whole checkpoint, or else a fresh state, with another run's weights where the config says so."""
+    make = partial(init, gan, keys.init)
+    target = devices.abstract(jax.eval_shape(make))
+    restored = checkpoints.restore(target, repair=True)
+    if restored is not None:
+        print(f"resuming {run} from step {restored[0]}", flush=True)
+        return restored[1]
+    state = devices.replicate(make)
+    _show_parameters(state)
+    if config.train.init_from:
+        state = _take_weights(state, config.train.init_from, devices)
+        checkpoints.save(0, state)  # so that a later change of the other run changes nothing here
+    return state
+
+
+def _take_weights(state: GANState, other: str, devices: Devices) -> GANState:
+    """This state with the weights and statistics of another run's last checkpoint; optimizers start anew."""
+    from jaxgan.sampling import restore_last
+
+    theirs = restore_last(other, devices)
+
+    def shapes(s: GANState):
+        nets = (s.generator.params, s.generator.stats, s.discriminator.params, s.discriminator.stats)
+        return {jax.tree_util.keystr(p): x.shape for p, x in jax.tree_util.tree_leaves_with_path(nets)}
+
+    ours, found = shapes(state), shapes(theirs)
+    if ours != found:
+        name = next(k for k in sorted({*ours, *found}) if ours.get(k) != found.get(k))
+        raise UserError(
+            f"train.init_from {other} has other networks: {name} is {found.get(name)} there and {ours.get(name)} here."
+        )
+
+    def take(ours: NetState, theirs: NetState) -> NetState:
+        return dataclasses.replace(ours, params=theirs.params, stats=theirs.stats)
+
+    return dataclasses.replace(
+        state,
+        generator=take(state.generator, theirs.generator),
+        discriminator=take(state.discriminator, theirs.discriminator),
+        ema=theirs.ema,
+    )
+
+
+def _show_parameters(state: GANState) -> None:
+    from clu import parameter_overview
+
+    for name, net in (("generator", state.generator), ("discriminator", state.discriminator)):
+        print(f"{name}:\n{parameter_overview.get_parameter_overview(net.params, include_stats=False)}", flush=True)
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Within, the first SIGTERM or Ctrl-C only sets the event; a second one does what it always does."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # where Python takes no signal handlers
+        yield event
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def handle(number, frame) -> None:
+        restore()
+        event.set()
+        print(f"{signal.Signals(number).name}: finishing the step and saving ...", flush=True)
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield event
+    finally:
+        restore()
+
+
+class _CallableModule(types.ModuleType):
+    """`jaxgan.train` names this module and, to a reader of the documentation, the function: let it be both."""
+
+    def __call__(self, *args, **kwargs) -> GANState:
+        return train(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallableModule

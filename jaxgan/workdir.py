@@ -1,0 +1,114 @@
+"""What a run's directory says about itself: `config.json`, and a lock against a second run."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jaxgan.config import Config, difference
+from jaxgan.errors import UserError
+
+FORMAT = 1
+PACKAGES = ("jaxgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+@contextlib.contextmanager
+def locked(workdir: Path) -> Iterator[None]:
+    """Holds the workdir for this process; the operating system lets go of it even after kill -9.
+
+    Raises:
+      UserError: another run holds it, or it cannot be made or written.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        lock = open(workdir / ".lock", "a")  # noqa: SIM115  closed below
+    except OSError as error:
+        raise UserError(f"--workdir {workdir} cannot be used: {error.strerror}.") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another run is using {workdir}: wait for it, or choose another --workdir.") from None
+        yield
+
+
+def read(workdir: str | os.PathLike) -> dict[str, Any]:
+    """The contents of a run's `config.json`, with the `Config` under `config`.
+
+    Raises:
+      UserError: it is missing, damaged, or of a newer format.
+    """
+    path = Path(workdir) / "config.json"
+    try:
+        record = json.loads(path.read_bytes())
+        found = record["format"]
+    except FileNotFoundError:
+        raise UserError(f"{workdir} holds no run: there is no config.json in it.") from None
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path} is damaged: it must be the JSON that training wrote.") from None
+    if found != FORMAT:
+        raise UserError(f"{path} has format {found!r}; this version of jaxgan reads format {FORMAT}.")
+    return {**record, "config": Config.from_dict(record["config"])}
+
+
+def open_run(workdir: Path, config: Config, example: dict[str, Any], devices: int) -> str | None:
+    """Records a new run, or checks that this one continues the recorded one.
+
+    Args:
+      workdir: held by `locked`.
+      config: of this run.
+      example: what the data are: source, shape, number of examples, checksum of the labels.
+      devices: how many devices take part.
+
+    Returns:
+      A sentence where the resumed run cannot be bit-identical (other devices or versions), else None.
+
+    Raises:
+      UserError: the recorded run has another configuration or other data, named field by field.
+    """
+    environment = {"devices": devices, "python": platform.python_version(), "versions": _versions()}
+    path = workdir / "config.json"
+    note = None
+    if path.exists():
+        old = read(workdir)
+        changes = difference(old["config"].to_dict(), config.to_dict())
+        changes += [
+            f"data {k}: {old['example'].get(k)!r} -> {v!r}" for k, v in example.items() if old["example"].get(k) != v
+        ]
+        if changes:
+            listed = "".join(f"\n  {change}" for change in changes)
+            raise UserError(
+                f"{workdir} holds a run of another configuration; resume it with that, "
+                f"or choose another --workdir:{listed}"
+            )
+        unlike = [
+            f"{k} {old['environment'].get(k)!r} -> {v!r}"
+            for k, v in environment.items()
+            if old["environment"].get(k) != v
+        ]
+        if unlike:
+            note = f"resuming in another environment, equal up to rounding but not bit for bit: {'; '.join(unlike)}"
+    elif (workdir / "checkpoints").exists():
+        raise UserError(
+            f"{workdir} has checkpoints but no config.json, so it cannot be resumed: choose another --workdir."
+        )
+    record = {"format": FORMAT, "config": config.to_dict(), "example": example, "environment": environment}
+    partial = path.with_name(".config.json.partial")
+    partial.write_text(json.dumps(record, indent=2) + "\n")
+    os.replace(partial, path)
+    return note
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # jaxgan itself, run from a checkout
+            versions[name] = importlib.metadata.version(name)
+    return versions

@@ -1,0 +1,146 @@
+"""Metric writers: TensorBoard without TensorFlow, and `metrics.jsonl`.
+
+clu imports TensorFlow for one thing only, its TensorBoard writer. This module puts a writer made on `tensorboard`'s own
+event files in that place *before* clu is imported, so import clu's `metric_writers` and `periodic_actions` from here.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import time
+import types
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.plugins.histogram import summary_v2 as histogram_summary
+from tensorboard.plugins.hparams import summary_v2 as hparams_summary
+from tensorboard.plugins.image import metadata as image_metadata
+from tensorboard.plugins.scalar import summary_v2 as scalar_summary
+from tensorboard.plugins.text import summary_v2 as text_summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.util import tensor_util
+
+DT_STRING = 7  # TensorBoard's number for the type
+
+
+class SummaryWriter:
+    """clu's `SummaryWriter` interface on `tensorboard`'s event file writer."""
+
+    def __init__(self, logdir: str):
+        self._writer = EventFileWriter(os.fspath(logdir))
+
+    def _add(self, step: int, summary: Any) -> None:
+        self._writer.add_event(event_pb2.Event(wall_time=time.time(), step=int(step), summary=summary))
+
+    def write_summaries(self, step: int, values: Mapping[str, np.ndarray], metadata: Any = None) -> None:
+        raise NotImplementedError("raw summaries are not supported: write scalars, images, texts or histograms.")
+
+    def write_videos(self, step: int, videos: Mapping[str, np.ndarray]) -> None:
+        raise NotImplementedError("videos are not supported: write images.")
+
+    def write_audios(self, step: int, audios: Mapping[str, np.ndarray], *, sample_rate: int) -> None:
+        raise NotImplementedError("audio is not supported.")
+
+    def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
+        for tag, value in scalars.items():
+            self._add(step, scalar_summary.scalar_pb(tag, float(value)))
+
+    def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
+        """[H, W, C] or [N, H, W, C], uint8 or floats in [0, 1]."""
+        for tag, value in images.items():
+            value = np.asarray(value)
+            value = value[None] if value.ndim == 3 else value
+            size = [str(value.shape[2]).encode(), str(value.shape[1]).encode()]
+            summary = summary_pb2.Summary()
+            summary.value.add(
+                tag=tag,
+                metadata=image_metadata.create_summary_metadata(None, None),
+                tensor=tensor_util.make_tensor_proto([*size, *map(_png, value)], dtype=DT_STRING),
+            )
+            self._add(step, summary)
+
+    def write_texts(self, step: int, texts: Mapping[str, str]) -> None:
+        for tag, value in texts.items():
+            self._add(step, text_summary.text_pb(tag, value))
+
+    def write_histograms(
+        self, step: int, arrays: Mapping[str, np.ndarray], num_buckets: Mapping[str, int] | None = None
+    ) -> None:
+        for tag, value in arrays.items():
+            buckets = (num_buckets or {}).get(tag)
+            self._add(step, histogram_summary.histogram_pb(tag, np.asarray(value), buckets=buckets))
+
+    def write_hparams(self, hparams: Mapping[str, Any]) -> None:
+        self._add(0, hparams_summary.hparams_pb(dict(hparams)))
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def _png(image: np.ndarray) -> bytes:
+    if image.dtype != np.uint8:
+        image = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(out, "PNG")
+    return out.getvalue()
+
+
+_PLACE = "clu.metric_writers.tf.summary_writer"
+if _PLACE not in sys.modules:
+    _module = types.ModuleType(_PLACE)
+    _module.SummaryWriter = SummaryWriter  # type: ignore[attr-defined]
+    sys.modules[_PLACE] = _module
+from clu import metric_writers, periodic_actions  # noqa: E402
+
+
+class JsonlWriter(metric_writers.MetricWriter):
+    """Appends one JSON object per step, `{"step": 100, "loss/d": ...}`, with every scalar of that step.
+
+    A line is flushed as soon as it is complete. After a resume, steps that are run again are appended again and the
+    last word on a step counts; `jaxgan.monitor.curves.read_metrics` reads it so. Floats keep all their digits.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self._file = open(path, "a+b")  # noqa: SIM115  closed by close()
+        end = self._file.seek(0, os.SEEK_END)
+        if end:  # a line torn by a crash must not swallow the next one
+            self._file.seek(end - 1)
+            if self._file.read(1) != b"\n":
+                self._file.write(b"\n")
+        self._row: dict[str, Any] = {}
+
+    def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
+        if self._row and self._row["step"] != int(step):
+            self.flush()
+        self._row |= {"step": int(step), **{name: float(value) for name, value in scalars.items()}}
+
+    def flush(self) -> None:
+        if self._row:
+            self._file.write(json.dumps(self._row).encode() + b"\n")
+            self._file.flush()
+            self._row = {}
+
+    def close(self) -> None:
+        self.flush()
+        self._file.close()
+
+    # Only scalars belong in the file.
+    def write_summaries(self, step, values, metadata=None): ...
+    def write_images(self, step, images): ...
+    def write_videos(self, step, videos): ...
+    def write_audios(self, step, audios, *, sample_rate): ...
+    def write_texts(self, step, texts): ...
+    def write_histograms(self, step, arrays, num_buckets=None): ...
+    def write_hparams(self, hparams): ...
+
+
+__all__ = ["JsonlWriter", "SummaryWriter", "metric_writers", "periodic_actions"]
