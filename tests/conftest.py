@@ -1,0 +1,38 @@
+"""Strict settings, and a tiny game that the tests share so that it is compiled once."""
+
+import os
+
+# Four devices on any machine; see `parallel.use_cpu_devices` for the number of threads.
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["PJRT_NPROC"] = "16"
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture
+def key() -> jax.Array:
+    return jax.random.key(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_digits() -> tuple[np.ndarray, np.ndarray]:
+    """The 8x8 digits with their labels, as bytes."""
+    from jaxgan.data import load
+
+    source = load("embedded", name="digits", image_size=8)
+    return source.read(np.arange(len(source))), source.labels
