@@ -77,13 +77,15 @@ class Progress:
 
 
 class Log:
-    """Writes the step's scalars."""
+    """Writes the step's scalars, which must be finite."""
 
     def __init__(self, writer: metric_writers.MetricWriter):
         self._writer = writer
 
     def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
-        self._writer.write_scalars(step, metrics)
+        values = jax.device_get(metrics)
+        check_finite(step, values)
+        self._writer.write_scalars(step, values)
         self._writer.flush()
 
 

@@ -80,10 +80,10 @@ def train(
         if step >= config.train.num_steps:
             print(f"{run} is complete: step {step} of {config.train.num_steps}.", flush=True)
             return state
-        writer = metric_writers.MultiWriter(
-            [SummaryWriter(os.fspath(run)), JsonlWriter(run / "metrics.jsonl"), *writers]
-        )
-        stack.callback(writer.flush)
+        own = [SummaryWriter(os.fspath(run)), JsonlWriter(run / "metrics.jsonl")]
+        for each in own:
+            stack.callback(each.close)
+        writer = metric_writers.MultiWriter([*own, *writers])
         state = _loop(config, gan, devices, keys, source, state, checkpoints, writer, run)
         step = int(state.step)
     if step < config.train.num_steps:

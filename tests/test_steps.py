@@ -100,10 +100,11 @@ def test_train_step_equals_updates_by_hand(loss, order):
         }
     )
     gan = build(c, (1,), None, Scalar(False), Scalar(True))
-    state = init(gan, jax.random.key(0))
+    state = jax.jit(partial(init, gan))(jax.random.key(0))
     real = np.random.RandomState(0).randn(2, 4, 1).astype(np.float32)
     key = jax.random.key(5)
-    new, metrics = train_step(gan, state, {"image": real, "label": np.zeros((2, 4), np.int32)}, key, make_hyper(c))
+    batch = {"image": real, "label": np.zeros((2, 4), np.int32)}
+    new, metrics = jax.jit(partial(train_step, gan))(state, batch, key, make_hyper(c))
 
     step_key = jax.random.fold_in(key, 0)
     zs = [latents(jax.random.fold_in(jax.random.fold_in(step_key, i), 0), jnp.arange(4), 1, "normal") for i in (0, 1)]
@@ -131,9 +132,9 @@ def test_train_step_equals_updates_by_hand(loss, order):
 
 def test_d_step_adds_each_penalty_by_its_weight(key):
     plain, state, hyper = game(config())
-    _, without = d_step(plain, state, first(batches(1)), key, hyper)
+    _, without = jax.jit(partial(d_step, plain))(state, first(batches(1)), key, hyper)
     gan, state, hyper = game(config(regularizers__r1=0.5, regularizers__r2=2.0))
-    _, with_both = d_step(gan, state, first(batches(1)), key, hyper)
+    _, with_both = jax.jit(partial(d_step, gan))(state, first(batches(1)), key, hyper)
     expected = without["loss/d"] + 0.5 * with_both["penalty/r1"] + 2 * with_both["penalty/r2"]
     assert with_both["penalty/r1"] > 0 and with_both["penalty/r2"] > 0
     assert_allclose(with_both["loss/d"], expected, rtol=1e-5)
@@ -144,8 +145,9 @@ def test_d_step_with_batch_norm_sees_real_and_fake_apart(key):
     gan, state, hyper = game(config(model__d_batch_norm=True))
     batch = first(batches(1))
     shifted = {**batch, "image": batch["image"] + 1}
-    _, a = d_step(gan, state, batch, key, hyper)
-    _, b = d_step(gan, state, shifted, key, hyper)
+    step = jax.jit(partial(d_step, gan))
+    _, a = step(state, batch, key, hyper)
+    _, b = step(state, shifted, key, hyper)
     assert a["logits/fake"] == b["logits/fake"]
     assert a["logits/real"] != b["logits/real"]
 
@@ -155,7 +157,7 @@ def test_spectral_norm_moves_once_per_d_step_whatever_the_passes(key):
     stats = []
     for options in BATCH_NORMS:
         gan, state, hyper = game(config(d_optim__learning_rate=0.0, **options))
-        moved_once, _ = d_step(gan, state, first(batches(1)), key, hyper)
+        moved_once, _ = jax.jit(partial(d_step, gan))(state, first(batches(1)), key, hyper)
         stats.append((state, moved_once))
     for state, new in stats:
         kernel = state.discriminator.params["Dense_0"]["kernel"]
@@ -180,7 +182,8 @@ def test_train_step_compiles_once_for_all_hypers_and_steps():
 
 def test_train_step_obeys_its_hypers():
     gan, state, hyper = game(config())
-    new, _ = train_step(gan, state, batches(1), jax.random.key(0), jax.tree.map(jnp.zeros_like, hyper))
+    still = jax.tree.map(jnp.zeros_like, hyper)
+    new, _ = jax.jit(partial(train_step, gan))(state, batches(1), jax.random.key(0), still)
     assert same(new.generator.params, state.generator.params)
     assert same(new.discriminator.params, state.discriminator.params)
 
@@ -190,9 +193,8 @@ def test_train_step_can_be_mapped_over_hypers():
     rates = jnp.float32([0.0, 1e-2])
     hypers = jax.tree.map(lambda x: jnp.stack([x, x]), hyper)
     hypers = hypers.replace(g_optim=hypers.g_optim.replace(learning_rate=rates))
-    new, _ = jax.vmap(partial(train_step, gan), in_axes=(None, None, None, 0))(
-        state, batches(1), jax.random.key(0), hypers
-    )
+    sweep = jax.jit(jax.vmap(partial(train_step, gan), in_axes=(None, None, None, 0)))
+    new, _ = sweep(state, batches(1), jax.random.key(0), hypers)
     still, going = (jax.tree.map(lambda x, i=i: x[i], new.generator.params) for i in (0, 1))
     assert same(still, state.generator.params) and moved(going, state.generator.params)
 
@@ -217,7 +219,7 @@ def test_train_step_in_bfloat16_stays_near_float32():
     results = []
     for dtype in ("float32", "bfloat16"):
         gan, state, hyper = game(config(train__dtype=dtype))
-        results.append(train_step(gan, state, batches(1), jax.random.key(0), hyper)[1])
+        results.append(jax.jit(partial(train_step, gan))(state, batches(1), jax.random.key(0), hyper)[1])
     for name in ("loss/d", "loss/g"):
         assert_allclose(results[1][name], results[0][name], rtol=0.03)
         assert results[1][name] != results[0][name]  # or nothing was computed in bfloat16

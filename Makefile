@@ -1,0 +1,30 @@
+# Every target makes the virtual environment it needs: a machine with Python >= 3.11 and make is enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS ?= dev
+
+.PHONY: setup demo test lint clean
+
+setup: $(VENV)/.$(EXTRAS)
+
+$(VENV)/.$(EXTRAS): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; sys.exit(sys.version_info < (3, 11) and "jaxgan needs Python >= 3.11, but $(PYTHON) is " + v + ": use make PYTHON=python3.12, say.")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	@touch $@
+
+demo: setup
+	$(BIN)/python -m jaxgan.main --config=configs/mnist.py --workdir=runs/mnist
+	@echo "The digits are in $$(ls runs/mnist/samples/*.png | tail -1), the learning curves in runs/mnist/curves.png."
+
+test: setup
+	$(BIN)/python -m pytest -n 2
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
