@@ -26,9 +26,14 @@ def digest(state: Any) -> int:
 
 
 class Checkpoints:
-    """The checkpoints of one run, in `workdir/checkpoints/<step>`. Saving goes on in the background."""
+    """The checkpoints of one run, in `workdir/checkpoints/<step>`. Saving goes on in the background.
 
-    def __init__(self, workdir: str | os.PathLike, keep: int = 2):
+    Args:
+      workdir: of the run.
+      keep: how many of the newest stay; None: only to read, so that a run in progress is not disturbed.
+    """
+
+    def __init__(self, workdir: str | os.PathLike, keep: int | None = None):
         self.directory = Path(workdir).absolute() / "checkpoints"
         self._keep = keep
         self._manager = self._open()
@@ -38,12 +43,16 @@ class Checkpoints:
         from orbax.checkpoint import checkpoint_managers
 
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=checkpoint_managers.LatestN(self._keep), cleanup_tmp_directories=True
+            preservation_policy=checkpoint_managers.LatestN(self._keep),
+            create=self._keep is not None,
+            # What an interrupted save left behind; a reader would take the save of the run in progress for that.
+            cleanup_tmp_directories=self._keep is not None,
         )
         return ocp.CheckpointManager(self.directory, options=options, item_names=("state", "meta"))
 
     def steps(self) -> list[int]:
         """Steps of the finished checkpoints, oldest first."""
+        self.wait()
         return sorted(self._manager.all_steps())
 
     def save(self, step: int, state: Any) -> None:
@@ -56,7 +65,9 @@ class Checkpoints:
         host = jax.tree.map(np.array, jax.device_get(state))
         meta = {"step": step, "crc32": digest(host)}
         self._manager.save(
-            step, args=ocp.args.Composite(state=ocp.args.StandardSave(host), meta=ocp.args.JsonSave(meta))
+            step,
+            args=ocp.args.Composite(state=ocp.args.StandardSave(host), meta=ocp.args.JsonSave(meta)),
+            force=True,  # else a step before the newest one is left out without a word
         )
 
     def restore(self, target: Any, *, repair: bool = False) -> tuple[int, Any] | None:
@@ -114,6 +125,5 @@ class Checkpoints:
         self._manager.wait_until_finished()
 
     def close(self) -> None:
-        """Waits, then lets go."""
-        self.wait()
+        """Waits as `wait` does, then lets go."""
         self._manager.close()

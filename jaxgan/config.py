@@ -8,8 +8,13 @@ dictionary becomes a `Config`, whose `__post_init__`s refuse what cannot work wi
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 import math
+import os
+import re
+import runpy
+import traceback
 import types
 import typing
 from collections.abc import Mapping
@@ -267,16 +272,8 @@ class Config:
         Raises:
           UserError: an unknown key, with the nearest right one, or a value that cannot work.
         """
-        unknown = sorted(set(_flatten(values)) - set(KEYS))
-        if unknown:
-            raise suggest("config key", unknown[0], KEYS)
-        sections: dict[str, Any] = {}
-        for f in dataclasses.fields(cls):
-            if f.name not in values:
-                continue
-            section = SECTIONS.get(f.name)
-            sections[f.name] = values[f.name] if section is None else _section(section, f.name, values)
-        return cls(**sections)
+        sections = _coerced(values)
+        return cls(**{k: SECTIONS[k](**v) if k in SECTIONS else v for k, v in sections.items()})
 
 
 SECTIONS: dict[str, type] = {
@@ -310,15 +307,76 @@ def defaults():
     return config.lock()
 
 
+def load_file(path: str):
+    """What the function `get_config()` of a config file returns, on top of `defaults()`; `FILE:ARG` passes it ARG.
+
+    Raises:
+      UserError: there is no such file, running it fails (at the line named), or it returns no configuration.
+    """
+    file, colon, argument = path.partition(":")
+    if not os.path.isfile(file):
+        raise UserError(f"--config {path} is not a file: name an experiment, such as configs/mnist.py.")
+    try:
+        get_config = runpy.run_path(file).get("get_config")
+        if not callable(get_config):
+            raise UserError("it must define the function get_config().")
+        values = _coerced(_as_mapping(get_config(*([argument] if colon else []))))
+    except (Exception, SystemExit) as error:  # whatever the file's own code raises
+        raise _file_error(error, path, file) from None
+    config = defaults()
+    for name, value in values.items():
+        if name in SECTIONS:
+            for key, member in value.items():
+                config[name][key] = member
+        else:
+            config[name] = value
+    return config
+
+
+def _file_error(error: BaseException, path: str, file: str) -> UserError:
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__)]
+    lines = [frame.lineno for frame in frames if frame.filename == file]
+    reason = next((line for line in str(error).splitlines() if line.strip()), "")
+    if isinstance(error, SyntaxError):
+        lines, reason = [error.lineno], error.msg
+    elif frames[-1].filename.endswith("config_dict.py") and (name := re.search(r"[\"'](\w+)[\"']", reason)):
+        reason = str(unknown_key(name[1]))  # ConfigDict's own text lists the section's values
+    elif not isinstance(error, UserError):
+        reason = f"{type(error).__name__}: {reason}"
+    return UserError(f"--config {path}{f', line {lines[-1]}' if lines else ''}: {reason}")
+
+
 def as_config(config) -> Config:
     """A `Config` from a `Config`, an `ml_collections.ConfigDict` or a nested mapping."""
-    if isinstance(config, Config):
-        return config
+    return config if isinstance(config, Config) else Config.from_dict(_as_mapping(config))
+
+
+def _as_mapping(config) -> Mapping[str, Any]:
     if hasattr(config, "to_dict"):
         config = config.to_dict()
     if not isinstance(config, Mapping):
-        raise UserError(f"config is a {type(config).__name__}: allowed are Config, ConfigDict and nested dictionaries.")
-    return Config.from_dict(config)
+        raise UserError(f"the configuration is {config!r}: it must be a Config, a ConfigDict or nested dictionaries.")
+    return config
+
+
+def unknown_key(key: str) -> UserError:
+    """An error for a config key that does not exist: says what its section holds and which one was probably meant.
+
+    >>> print(unknown_key("g_optim.lerning_rate"))  # doctest: +ELLIPSIS
+    config key 'g_optim.lerning_rate' is not known: ... Did you mean 'g_optim.learning_rate'?
+    """
+    section, _, name = key.rpartition(".")
+    if key in SECTIONS:
+        return UserError(f"config key {key!r} is a section: set a key in it, such as {key}.{_names(SECTIONS[key])[0]}.")
+    if section in SECTIONS:
+        there = f"{section} holds {', '.join(_names(SECTIONS[section])) or 'nothing yet'}"
+    else:
+        there = f"there are seed and the sections {', '.join(SECTIONS)}"
+    by_name = {k.rpartition(".")[2]: k for k in KEYS}  # a key in the wrong section or without one
+    near = difflib.get_close_matches(key, [*KEYS, *SECTIONS], n=1)
+    near = near or [by_name[n] for n in difflib.get_close_matches(name, by_name, n=1)]
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return UserError(f"config key {key!r} is not known: {there}.{hint}")
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -342,11 +400,23 @@ def _flatten(values: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _section(cls: type, name: str, values: Mapping[str, Any]):
-    given = values[name]
-    if not isinstance(given, Mapping):
-        raise UserError(f"config section {name} is {given!r}: it must be a dictionary of {', '.join(_names(cls))}.")
-    return cls(**{key: _coerce(value, TYPES[f"{name}.{key}"]) for key, value in given.items()})
+def _coerced(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A nested dictionary with known keys only, its lists and single values made tuples where a tuple belongs."""
+    coerced: dict[str, Any] = {}
+    for name, given in values.items():
+        if name not in SECTIONS:
+            if name != "seed":
+                raise unknown_key(str(name))
+            coerced[name] = given
+            continue
+        if not isinstance(given, Mapping):
+            names = ", ".join(_names(SECTIONS[name]))
+            raise UserError(f"config section {name} is {given!r}: it must be a dictionary of {names}.")
+        for key in given:
+            if f"{name}.{key}" not in KEYS:
+                raise unknown_key(f"{name}.{key}")
+        coerced[name] = {key: _coerce(value, TYPES[f"{name}.{key}"]) for key, value in given.items()}
+    return coerced
 
 
 def _names(cls: type) -> list[str]:

@@ -46,16 +46,24 @@ def read(workdir: str | os.PathLike) -> dict[str, Any]:
       UserError: it is missing, damaged, or of a newer format.
     """
     path = Path(workdir) / "config.json"
+    damaged = UserError(f"{path} is damaged: it must be the JSON that training wrote.")
     try:
         record = json.loads(path.read_bytes())
         found = record["format"]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{workdir} holds no run: there is no config.json in it.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is damaged: it must be the JSON that training wrote.") from None
+        raise damaged from None
     if found != FORMAT:
         raise UserError(f"{path} has format {found!r}; this version of jaxgan reads format {FORMAT}.")
-    return {**record, "config": Config.from_dict(record["config"])}
+    if not all(isinstance(record.get(part), dict) for part in ("config", "example", "environment")):
+        raise damaged
+    try:
+        return {**record, "config": Config.from_dict(record["config"])}
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def open_run(workdir: Path, config: Config, example: dict[str, Any], devices: int) -> str | None:
@@ -88,11 +96,8 @@ def open_run(workdir: Path, config: Config, example: dict[str, Any], devices: in
                 f"{workdir} holds a run of another configuration; resume it with that, "
                 f"or choose another --workdir:{listed}"
             )
-        unlike = [
-            f"{k} {old['environment'].get(k)!r} -> {v!r}"
-            for k, v in environment.items()
-            if old["environment"].get(k) != v
-        ]
+        before, now = (_flat(e) for e in (old["environment"], environment))
+        unlike = [f"{k} {before.get(k)} -> {now.get(k)}" for k in {**now, **before} if before.get(k) != now.get(k)]
         if unlike:
             note = f"resuming in another environment, equal up to rounding but not bit for bit: {'; '.join(unlike)}"
     elif (workdir / "checkpoints").exists():
@@ -104,6 +109,10 @@ def open_run(workdir: Path, config: Config, example: dict[str, Any], devices: in
     partial.write_text(json.dumps(record, indent=2) + "\n")
     os.replace(partial, path)
     return note
+
+
+def _flat(environment: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in environment.items() if k != "versions"} | environment.get("versions", {})
 
 
 def _versions() -> dict[str, str]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import sys
 import time
 import types
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,20 +25,31 @@ from tensorboard.plugins.hparams import summary_v2 as hparams_summary
 from tensorboard.plugins.image import metadata as image_metadata
 from tensorboard.plugins.scalar import summary_v2 as scalar_summary
 from tensorboard.plugins.text import summary_v2 as text_summary
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util import tensor_util
 
 DT_STRING = 7  # TensorBoard's number for the type
 
 
 class SummaryWriter:
-    """clu's `SummaryWriter` interface on `tensorboard`'s event file writer."""
+    """clu's `SummaryWriter` interface on `tensorboard`'s event files.
 
-    def __init__(self, logdir: str):
-        self._writer = EventFileWriter(os.fspath(logdir))
+    `tensorboard`'s own `EventFileWriter` would import TensorFlow wherever that is installed.
+    """
+
+    def __init__(self, logdir: str | os.PathLike):
+        directory = Path(logdir)
+        directory.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}.{os.getpid()}"
+        self._writer = RecordWriter(open(directory / name, "xb"))  # noqa: SIM115  closed by close()
+        self._write(event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2"))
+        self.flush()
+
+    def _write(self, event: Any) -> None:
+        self._writer.write(event.SerializeToString())
 
     def _add(self, step: int, summary: Any) -> None:
-        self._writer.add_event(event_pb2.Event(wall_time=time.time(), step=int(step), summary=summary))
+        self._write(event_pb2.Event(wall_time=time.time(), step=int(step), summary=summary))
 
     def write_summaries(self, step: int, values: Mapping[str, np.ndarray], metadata: Any = None) -> None:
         raise NotImplementedError("raw summaries are not supported: write scalars, images, texts or histograms.")

@@ -26,7 +26,7 @@ def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:
             try:
                 row = json.loads(line)
                 step = int(row["step"])
-            except (ValueError, KeyError, TypeError):  # torn by a crash; the resumed run wrote the step again
+            except (ValueError, KeyError, TypeError, OverflowError):  # torn by a crash; the resumed run wrote the step again
                 continue
             rows.setdefault(step, {}).update(row)
     return [rows[step] for step in sorted(rows)]
