@@ -37,3 +37,11 @@ def tiny_digits() -> tuple[np.ndarray, np.ndarray]:
 
     source = load("embedded", name="digits", image_size=8)
     return source.read(np.arange(len(source))), source.labels
+
+
+@pytest.fixture
+def float64():
+    """The test computes in float64."""
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", False)

@@ -58,11 +58,10 @@ def test_loss_of_minimax_generator_keeps_tiny_values():
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_loss_gradients_match_finite_differences(name):
-    with jax.enable_x64(True):
-        r, f = jnp.asarray(R + 0.05), jnp.asarray(F + 0.05)
-        for loss in (LOSSES[name].d, LOSSES[name].g):
-            check_grads(loss, (r, f), order=1, modes=["rev"], rtol=1e-6)
+def test_loss_gradients_match_finite_differences(name, float64):
+    r, f = jnp.asarray(R + 0.05), jnp.asarray(F + 0.05)
+    for loss in (LOSSES[name].d, LOSSES[name].g):
+        check_grads(loss, (r, f), order=1, modes=["rev"], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", LOSSES)

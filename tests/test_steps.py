@@ -277,16 +277,15 @@ EVERYTHING = {
 @pytest.mark.parametrize(
     "options", [{"regularizers__r1": 1.0, "regularizers__r2": 1.0}, {"model__d_batch_norm": True}], ids=["r1 r2", "d bn"]
 )
-def test_devices_one_and_four_give_the_same_run(options):
+def test_devices_one_and_four_give_the_same_run(options, float64):
     """In float64, so that rounding (1e-16, grown by Adam's division to perhaps 1e-11 in five steps) hides nothing.
 
     A wrong mean, statistic or latent would show at 1e-2.
     """
-    with jax.enable_x64(True):
-        (one, m1), (four, m4) = (run(config(**EVERYTHING, **options), n, widen=True) for n in (1, 4))
-        assert one.generator.params["Dense_0"]["kernel"].dtype == jnp.float64
-        jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-8, atol=1e-10), one, four)
-        jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-8), m1, m4)
+    (one, m1), (four, m4) = (run(config(**EVERYTHING, **options), n, widen=True) for n in (1, 4))
+    assert one.generator.params["Dense_0"]["kernel"].dtype == jnp.float64
+    jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-8, atol=1e-10), one, four)
+    jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-8), m1, m4)
 
 
 def test_devices_hold_equal_replicas():

@@ -33,10 +33,7 @@ TRANSPOSE_CASES = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def normal(*shape):
