@@ -1,4 +1,8 @@
-"""Ring of 8 Gaussians"""
+"""Ring of 8 Gaussians (radius 1, sigma 0.01): does a generator of points find every mode?
+
+Command: python -m jaxgan.main --config=configs/ring.py --workdir=runs/ring --config.seed=0
+Result: RESULT_RING
+"""
 
 from jaxgan import defaults
 
@@ -17,8 +21,9 @@ def get_config():
     for optim in (config.g_optim, config.d_optim):
         optim.learning_rate, optim.b1, optim.b2 = 1e-3, 0.0, 0.99
         optim.schedule, optim.schedule_steps = "cosine", 20_000
-    config.train.batch_size = 256
     config.train.num_steps = 20_000
+    config.train.batch_size = 256
     config.train.log_every = 500
     config.train.sample_every = 2500
+    config.train.checkpoint_every = 5000
     return config

@@ -58,6 +58,8 @@ def train(
       NonFiniteError: a scalar became NaN or infinite; the last good checkpoint stays.
     """
     config = as_config(config)
+    if jax.process_count() > 1:
+        raise UserError(f"training runs in one process, with any number of devices, but there are {jax.process_count()}.")
     devices = Devices()
     check_divisible(config.train.batch_size, len(devices.devices))
     if source is None:
@@ -84,7 +86,12 @@ def train(
         for each in own:
             stack.callback(each.close)
         writer = metric_writers.MultiWriter([*own, *writers])
-        state = _loop(config, gan, devices, keys, source, state, checkpoints, writer, run)
+        try:
+            state = _loop(config, gan, devices, keys, source, state, checkpoints, writer, run)
+        except actions.NonFiniteError as error:
+            good = checkpoints.steps()
+            last = f"The last good checkpoint is step {good[-1]}'s." if good else "There is no checkpoint yet."
+            raise actions.NonFiniteError(f"{error} {last}") from None
         step = int(state.step)
     if step < config.train.num_steps:
         print(
@@ -136,8 +143,6 @@ def _loop(
             batch_size=t.batch_size,
             output=config.model.output,
             horizontal_flip=config.data.horizontal_flip,
-            process_index=jax.process_index(),
-            process_count=jax.process_count(),
         )
         return devices.shard([make(step * n + i) for i in range(n)])
 
