@@ -9,14 +9,13 @@ from jaxgan import defaults
 
 def get_config():
     config = defaults()
-    config.model.z_dim = 64
+    config.model.z_dim = 32
     config.model.base_features = 32
-    config.model.d_kernel_sizes = (5,)
     # Few images and little time: batch norm in the discriminator sharpens strokes sooner than spectral norm does.
     config.model.d_spectral_norm = False
     config.model.d_batch_norm = True
-    config.g_optim.learning_rate = 5e-4
-    config.d_optim.learning_rate = 2e-4
+    config.g_optim.learning_rate = 1e-3
+    config.d_optim.learning_rate = 3e-4
     for optim in (config.g_optim, config.d_optim):
         optim.schedule, optim.schedule_steps = "linear", 4000
     config.train.num_steps = 4000

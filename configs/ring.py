@@ -20,8 +20,8 @@ def get_config():
     config.regularizers.r1 = config.regularizers.r2 = 0.1
     for optim in (config.g_optim, config.d_optim):
         optim.learning_rate, optim.b1, optim.b2 = 1e-3, 0.0, 0.99
-        optim.schedule, optim.schedule_steps = "cosine", 20_000
-    config.train.num_steps = 20_000
+        optim.schedule, optim.schedule_steps = "cosine", 12_000
+    config.train.num_steps = 12_000
     config.train.batch_size = 256
     config.train.log_every = 500
     config.train.sample_every = 2500

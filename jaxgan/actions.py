@@ -56,24 +56,24 @@ def check_finite(step: int, metrics: dict[str, Any]) -> None:
 
 
 class Progress:
-    """Prints the latest scalars, the speed since the last line, and the time left."""
+    """Prints the latest scalars, the speed since the last line, and the time left at that speed."""
 
-    def __init__(self, start: int, last: int, images_per_step: int):
-        self._step, self._last, self._images = start, last, images_per_step
-        self._time = time.monotonic()
+    def __init__(self, last: int, images_per_step: int):
+        self._last, self._images = last, images_per_step
+
+    def start(self, step: int) -> None:
+        """Starts the clock, `step` steps being done."""
+        self._step, self._time = step, time.monotonic()
 
     def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
-        now = time.monotonic()
-        speed = (step - self._step) / max(now - self._time, 1e-9)
-        self._step, self._time = step, now
+        speed = (step - self._step) / max(time.monotonic() - self._time, 1e-9)
+        self.start(step)
         shown = "  ".join(
             f"{name} {float(metrics[name]):.3f}" for name in ("loss/d", "loss/g", "score/real", "score/fake")
         )
-        left = _duration((self._last - step) / speed) if speed else "?"
-        print(
-            f"step {step}/{self._last}  {shown}  {speed:.3g} steps/s  {speed * self._images:.3g} images/s  ETA {left}",
-            flush=True,
-        )
+        rate = f"{speed:.3g} steps/s  {speed * self._images:.4g} images/s" if speed else "compiled"
+        left = f"  ETA {_duration((self._last - step) / speed)}" if speed else ""
+        print(f"step {step}/{self._last}  {shown}  {rate}{left}", flush=True)
 
 
 class Log:
@@ -90,7 +90,7 @@ class Log:
 
 
 class Samples:
-    """A picture of what the averaged generator makes of the same latents at every time, and the curves so far."""
+    """A picture of what the averaged generator makes of the same latents at every time."""
 
     def __init__(
         self, gan: GAN, key: jax.Array, output: str, source: Source, workdir: Path, writer: metric_writers.MetricWriter
@@ -114,9 +114,6 @@ class Samples:
         else:
             return  # neither points nor images that a PNG can show
         self._writer.write_images(step, {"samples": picture})
-        self._writer.flush()
-        if (self._workdir / "metrics.jsonl").stat().st_size:
-            draw_curves(self._workdir / "metrics.jsonl", self._workdir / "curves.png")
 
     def _count(self, step: int, points: np.ndarray) -> None:
         source, _, name = self._source.name.partition("/")
@@ -129,6 +126,16 @@ class Samples:
             f"{count.high_quality:.1%} of {len(points)} samples of high quality",
             flush=True,
         )
+
+
+class Curves:
+    """A picture of the scalars logged so far."""
+
+    def __init__(self, workdir: Path):
+        self._workdir = workdir
+
+    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+        draw_curves(self._workdir / "metrics.jsonl", self._workdir / "curves.png")
 
 
 class Save:

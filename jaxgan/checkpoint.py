@@ -47,6 +47,8 @@ class Checkpoints:
             create=self._keep is not None,
             # What an interrupted save left behind; a reader would take the save of the run in progress for that.
             cleanup_tmp_directories=self._keep is not None,
+            # Made in the background, a directory that cannot be made leaves threads that keep the process from ending.
+            async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
         )
         return ocp.CheckpointManager(self.directory, options=options, item_names=("state", "meta"))
 
@@ -75,7 +77,8 @@ class Checkpoints:
 
         Args:
           target: the state as `ShapeDtypeStruct`s, with the shardings to restore to.
-          repair: move damaged checkpoints newer than the one used to `workdir/damaged`, so that their steps can be saved anew.
+          repair: move damaged checkpoints newer than the one used to `workdir/damaged`, so that their steps can be
+            saved anew.
 
         Raises:
           UserError: there are checkpoints but none of them can be read; nothing is moved then.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -15,6 +16,20 @@ from jax.sharding import PartitionSpec as P
 from jaxgan.errors import UserError
 
 AXIS = "batch"
+
+# A CPU device that waits for others in a collective holds threads of XLA's one pool, which by default has as many as
+# there are cores. Virtual devices then wait for ever: seen with 2 devices and 2 threads, and with 4 devices and 6.
+THREADS_PER_DEVICE = 4
+
+
+def _virtual_devices() -> int:
+    """How many devices the CPU has been asked to become so far."""
+    flag = re.findall(r"--xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", ""))
+    return max(jax.config.jax_num_cpu_devices, *map(int, flag), 1)
+
+
+if _virtual_devices() > 1:  # a caller's own setting, in a notebook say; too late if JAX has computed already
+    os.environ.setdefault("PJRT_NPROC", str(THREADS_PER_DEVICE * _virtual_devices()))
 
 
 def use_cpu_devices(requested: int | None, batch_size: int) -> None:
@@ -37,10 +52,8 @@ def use_cpu_devices(requested: int | None, batch_size: int) -> None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         count = max(n for n in range(1, cores + 1) if batch_size % n == 0)
     jax.config.update("jax_num_cpu_devices", count)
-    # A device that waits for the others in a collective holds a thread of XLA's common pool; as many threads as cores
-    # do not suffice, and the devices wait for ever. A fixed number also makes the results independent of the cores.
-    os.environ["PJRT_NPROC"] = str(4 * count)
     if count > 1:
+        os.environ["PJRT_NPROC"] = str(THREADS_PER_DEVICE * count)
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
 
 

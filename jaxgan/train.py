@@ -71,7 +71,8 @@ def train(
     run = Path(workdir)
     with ExitStack() as stack:
         stack.enter_context(workdirs.locked(run))
-        note = workdirs.open_run(run, config, _example(source), len(devices.devices))
+        hardware = f"{len(devices.devices)} x {devices.devices[0].device_kind}"
+        note = workdirs.open_run(run, config, _example(source), hardware)
         if note:
             print(note, flush=True)
         checkpoints = Checkpoints(run, config.train.keep)
@@ -82,7 +83,7 @@ def train(
         if step >= config.train.num_steps:
             print(f"{run} is complete: step {step} of {config.train.num_steps}.", flush=True)
             return state
-        own = [SummaryWriter(os.fspath(run)), JsonlWriter(run / "metrics.jsonl")]
+        own: list[Any] = [SummaryWriter(os.fspath(run)), JsonlWriter(run / "metrics.jsonl")]
         for each in own:
             stack.callback(each.close)
         writer = metric_writers.MultiWriter([*own, *writers])
@@ -114,18 +115,20 @@ def _loop(
 ) -> GANState:
     t = config.train
     first, n = int(state.step), gan.d_steps_per_g_step
-    samples = actions.Samples(gan, keys.sample, config.model.output, source, run, writer)
+    progress = actions.Progress(t.num_steps, t.batch_size)
     save = actions.Save(checkpoints)
     due = [
         actions.at_steps(t.log_every, t.num_steps, actions.Log(writer)),
-        actions.at_steps(t.log_every, t.num_steps, actions.Progress(first, t.num_steps, t.batch_size)),
+        actions.at_steps(t.log_every, t.num_steps, progress),
+        actions.at_steps(t.sample_every, t.num_steps, actions.Curves(run)),
         actions.at_steps(t.checkpoint_every, t.num_steps, save),
     ]
     if t.sample_every:
-        due.append(actions.at_steps(t.sample_every, t.num_steps, samples))
+        samples = actions.Samples(gan, keys.sample, config.model.output, source, run, writer)
         if first == 0:
             samples(0, state=state, metrics={})
-    profile = None
+        # Before the log, which then holds the samples' scalars in the same line.
+        due.insert(0, actions.at_steps(t.sample_every, t.num_steps, samples))
     if t.profile_at:
         profile = periodic_actions.Profile(
             logdir=os.fspath(run),
@@ -134,6 +137,7 @@ def _loop(
             first_profile=t.profile_at,
             every_secs=None,
         )
+        due.append(lambda step, **_: profile(step))
 
     def batches(step: int) -> dict[str, np.ndarray]:
         make = partial(
@@ -161,10 +165,11 @@ def _loop(
             # The step before has ended by now, so that looking at it keeps no device waiting.
             actions.check_finite(step - 1, jax.device_get(before))
             before = metrics
+            if step == first + 1:
+                jax.block_until_ready(metrics)  # the first step compiles: the clock starts after it
+                progress.start(step)
             for action in due:
                 action(step, state=state, metrics=metrics)
-            if profile is not None:
-                profile(step)
             if interrupted.is_set():
                 save(step, state=state, metrics=metrics)
                 break

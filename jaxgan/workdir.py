@@ -66,14 +66,14 @@ def read(workdir: str | os.PathLike) -> dict[str, Any]:
         raise UserError(f"{path}: {error}") from None
 
 
-def open_run(workdir: Path, config: Config, example: dict[str, Any], devices: int) -> str | None:
+def open_run(workdir: Path, config: Config, example: dict[str, Any], devices: str) -> str | None:
     """Records a new run, or checks that this one continues the recorded one.
 
     Args:
       workdir: held by `locked`.
       config: of this run.
       example: what the data are: source, shape, number of examples, checksum of the labels.
-      devices: how many devices take part.
+      devices: how many devices of what kind take part, such as "4 x cpu".
 
     Returns:
       A sentence where the resumed run cannot be bit-identical (other devices or versions), else None.

@@ -116,10 +116,11 @@ from clu import metric_writers, periodic_actions  # noqa: E402
 
 
 class JsonlWriter(metric_writers.MetricWriter):
-    """Appends one JSON object per step, `{"step": 100, "loss/d": ...}`, with every scalar of that step.
+    """Appends one JSON object per step, `{"step": 100, "loss/d": ...}`, with every scalar of that step up to a flush.
 
-    A line is flushed as soon as it is complete. After a resume, steps that are run again are appended again and the
-    last word on a step counts; `jaxgan.monitor.curves.read_metrics` reads it so. Floats keep all their digits.
+    A line is on disk as soon as it is complete: at a flush, or when the next step begins. What comes after a flush, and
+    steps that a resumed run repeats, are appended: lines of one step add up, and the last word on a scalar counts;
+    `jaxgan.monitor.curves.read_metrics` reads it so. Floats keep all their digits.
     """
 
     def __init__(self, path: str | os.PathLike):

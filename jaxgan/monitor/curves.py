@@ -26,8 +26,8 @@ def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:
             try:
                 row = json.loads(line)
                 step = int(row["step"])
-            except (ValueError, KeyError, TypeError, OverflowError):  # torn by a crash; the resumed run wrote the step again
-                continue
+            except (ValueError, KeyError, TypeError, OverflowError):
+                continue  # torn by a crash; the resumed run wrote the step again
             rows.setdefault(step, {}).update(row)
     return [rows[step] for step in sorted(rows)]
 
