@@ -178,7 +178,6 @@ def test_samples_of_points_counts_modes(tmp_path, writer, key, capsys):
         assert re.fullmatch(rf"step {step}  {modes} of 8 modes \(min_share 0.01\), .*% of 2500 .*\n", line)
         with Image.open(tmp_path / "samples" / f"step_{step:08d}.png") as image:
             assert image.size == (400, 400)
-    assert (tmp_path / "curves.png").exists()
 
 
 def test_samples_of_other_points_counts_no_modes(tmp_path, writer, key):
