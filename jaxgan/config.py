@@ -315,7 +315,7 @@ def load_file(path: str):
     """
     file, colon, argument = path.partition(":")
     if not os.path.isfile(file):
-        raise UserError(f"--config {path} is not a file: name an experiment, such as configs/mnist.py.")
+        raise UserError(f"--config {path!r} is not a file: name an experiment, such as configs/mnist.py.")
     try:
         get_config = runpy.run_path(file).get("get_config")
         if not callable(get_config):
@@ -334,16 +334,16 @@ def load_file(path: str):
 
 
 def _file_error(error: BaseException, path: str, file: str) -> UserError:
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__)]
-    lines = [frame.lineno for frame in frames if frame.filename == file]
-    reason = next((line for line in str(error).splitlines() if line.strip()), "")
+    frames = traceback.extract_tb(error.__traceback__)
+    line = next((frame.lineno for frame in reversed(frames) if frame.filename == file), None)
+    reason = next((text for text in str(error).splitlines() if text.strip()), "")
     if isinstance(error, SyntaxError):
-        lines, reason = [error.lineno], error.msg
-    elif frames[-1].filename.endswith("config_dict.py") and (name := re.search(r"[\"'](\w+)[\"']", reason)):
-        reason = str(unknown_key(name[1]))  # ConfigDict's own text lists the section's values
+        line, reason = error.lineno, error.msg
+    elif frames[-1].filename.endswith("config_dict.py") and (name := re.search(r"[\"'](\w+)[\\\"']", str(error))):
+        reason = str(unknown_key(name[1]))  # ConfigDict's own text lists all the values there are
     elif not isinstance(error, UserError):
         reason = f"{type(error).__name__}: {reason}"
-    return UserError(f"--config {path}{f', line {lines[-1]}' if lines else ''}: {reason}")
+    return UserError(f"--config {path!r}{f', line {line}' if line else ''}: {reason}")
 
 
 def as_config(config) -> Config:
@@ -365,16 +365,18 @@ def unknown_key(key: str) -> UserError:
     >>> print(unknown_key("g_optim.lerning_rate"))  # doctest: +ELLIPSIS
     config key 'g_optim.lerning_rate' is not known: ... Did you mean 'g_optim.learning_rate'?
     """
-    section, _, name = key.rpartition(".")
     if key in SECTIONS:
-        return UserError(f"config key {key!r} is a section: set a key in it, such as {key}.{_names(SECTIONS[key])[0]}.")
+        return UserError(
+            f"config key {key!r} is a section: set a key in it ({', '.join(_names(SECTIONS[key])) or 'none yet'})."
+        )
+    section, _, name = key.rpartition(".")
     if section in SECTIONS:
-        there = f"{section} holds {', '.join(_names(SECTIONS[section])) or 'nothing yet'}"
+        there = f"{section} holds {', '.join(_names(SECTIONS[section]))}"
     else:
         there = f"there are seed and the sections {', '.join(SECTIONS)}"
-    by_name = {k.rpartition(".")[2]: k for k in KEYS}  # a key in the wrong section or without one
-    near = difflib.get_close_matches(key, [*KEYS, *SECTIONS], n=1)
-    near = near or [by_name[n] for n in difflib.get_close_matches(name, by_name, n=1)]
+    known = KEYS if section else (*KEYS, *SECTIONS)
+    misplaced = [k for k in KEYS if k.rpartition(".")[2] == name]
+    near = difflib.get_close_matches(key, misplaced or known, n=1, cutoff=0 if misplaced else 0.6)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return UserError(f"config key {key!r} is not known: {there}.{hint}")
 
@@ -437,13 +439,15 @@ def _with_preset(optim: OptimConfig, section: str) -> OptimConfig:
 
 
 def _coerce(value, hint):
-    """JSON has no tuples, and one number may stand for a tuple of one."""
-    if typing.get_origin(hint) is tuple:
-        if isinstance(value, list):
-            return tuple(value)
-        if isinstance(value, (int, str)) and not isinstance(value, bool):
-            return (value,)
-    return value
+    """JSON has no tuples; one number may stand for a tuple of one, and a text for its parts between commas."""
+    if typing.get_origin(hint) is not tuple:
+        return value
+    if isinstance(value, str):
+        value = value[1:-1] if value[:1] + value[-1:] in ("()", "[]") else value
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = [value]
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _matches(value, hint) -> bool:

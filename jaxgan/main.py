@@ -1,11 +1,17 @@
-"""The command line: `python -m jaxgan.main --config=configs/mnist.py --workdir=runs/mnist`. Thin: all it does can be called."""
+"""jaxgan trains GANs and draws samples from them.
 
+Train, or go on training: jaxgan --config=configs/mnist.py --workdir=runs/mnist [--config.train.num_steps=5000 ...]
+Draw samples:             jaxgan --mode=sample --workdir=runs/mnist --out=samples.png
+"""
+
+# Thin: all that is done here can be called. JAX is imported only once the flags are known to be right.
 from __future__ import annotations
 
+import ast
+import errno
 import os
 import re
 import sys
-import traceback
 from collections.abc import Sequence
 
 from absl import app, flags, logging
@@ -13,117 +19,180 @@ from ml_collections import config_flags
 
 from jaxgan.errors import UserError, suggest
 
-MODES = ("train", "sample")
-INTERRUPTED = 130  # the shell's code for Ctrl-C
 FLAGS = flags.FLAGS
+APPLICABLE = {
+    "train": ("config", "config.KEY", "cpu_devices"),
+    "sample": ("num", "out", "seed", "truncation"),
+}  # mode -> its flags
+INTERRUPTED = 130  # the shell's code for Ctrl-C
+# What the machine's owner has to mend; any other OSError may be a fault of the program and keeps its traceback.
+MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENOMEM}
 
 config_flags.DEFINE_config_file(
-    "config", None, "Experiment to run, such as configs/mnist.py; --config.a.b=value overrides."
+    "config", None, "train: experiment, such as configs/mnist.py; --config.KEY=VALUE after it changes it."
 )
 flags.DEFINE_string("workdir", None, "Directory of the run.")
-flags.DEFINE_enum("mode", "train", MODES, "What to do.")
-flags.DEFINE_integer("cpu_devices", None, "Devices to make of the CPU's cores; default: as many as divide the batch.")
+flags.DEFINE_enum("mode", "train", list(APPLICABLE), "What to do.")
+flags.DEFINE_integer(
+    "cpu_devices", None, "train: devices made of the CPU's cores; default: as many as divide the batch."
+)
 flags.DEFINE_integer("num", 64, "sample: how many.")
 flags.DEFINE_string("out", None, "sample: where to, FILE.png for one grid or DIR/ for one file per image.")
 flags.DEFINE_integer("seed", 0, "sample: of the latents.")
 flags.DEFINE_float("truncation", None, "sample: bound on every latent coordinate; default: none.")
 
 
+class _ConfigFile(flags.ArgumentParser):
+    def parse(self, argument):
+        from jaxgan.config import load_file
+
+        return load_file(argument)
+
+
+class _Value(flags.ArgumentParser):
+    """A Python literal, or else the text as it is: what a key may hold is for `Config` alone to say."""
+
+    def parse(self, argument):
+        if not isinstance(argument, str):  # the default
+            return argument
+        try:
+            return ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(argument, argument))
+        except (ValueError, SyntaxError):
+            return argument
+
+
+FLAGS["config"].parser = _ConfigFile()
+for kind in (int, float, bool, tuple, type(None)):  # of the value that is replaced; a text is taken as it is
+    config_flags.register_flag_parser_for_type(kind, _Value())
+
+
 def main(argv: Sequence[str]) -> int:
     """Does what the flags say and returns the exit code."""
     if len(argv) > 1:
-        raise UserError(f"argument {argv[1]!r} is not understood: every argument is a flag, such as --workdir=DIR.")
+        raise UserError(f"argument {argv[1]!r} is not understood: every argument is a flag, --NAME=VALUE.")
+    mode = FLAGS.mode
+    for name in sum(APPLICABLE.values(), ()):
+        if name in FLAGS and FLAGS[name].present and name not in APPLICABLE[mode]:
+            allowed = ", ".join(f"--{n}" for n in ("workdir", *APPLICABLE[mode]))
+            raise UserError(f"--{name} does not apply to --mode={mode}: allowed are {allowed}.")
     if not FLAGS.workdir:
         raise UserError("--workdir is missing: name the directory of the run.")
-    return train() if FLAGS.mode == "train" else sample()
+    workdir = os.path.expanduser(FLAGS.workdir)
+    return train(workdir) if mode == "train" else sample(workdir)
 
 
-def train() -> int:
+def train(workdir: str) -> int:
     """`--mode=train`."""
-    from jaxgan.config import as_config
-
     if FLAGS.config is None:
         raise UserError("--config is missing: name an experiment, such as --config=configs/mnist.py.")
+    from jaxgan.config import as_config
+
     config = as_config(FLAGS.config)
-    _use_devices(FLAGS.cpu_devices, config.train.batch_size)
+    from jaxgan.parallel import use_cpu_devices
+
+    use_cpu_devices(FLAGS.cpu_devices, config.train.batch_size)
     from jaxgan.train import train as run
 
-    state = run(config, FLAGS.workdir)
+    state = run(config, workdir)
     return 0 if int(state.step) >= config.train.num_steps else INTERRUPTED
 
 
-def sample() -> int:
+def sample(workdir: str) -> int:
     """`--mode=sample`."""
     if not FLAGS.out:
         raise UserError("--out is missing: name FILE.png for one grid or DIR/ for one file per image.")
     from jaxgan.sampling import load
 
-    files = load(FLAGS.workdir).save(FLAGS.out, FLAGS.num, FLAGS.seed, FLAGS.truncation)
+    files = load(workdir).save(os.path.expanduser(FLAGS.out), FLAGS.num, FLAGS.seed, FLAGS.truncation)
     print(f"wrote {files[0]}" + (f" and {len(files) - 1} more" if len(files) > 1 else ""))
     return 0
 
 
-def _use_devices(requested: int | None, batch_size: int) -> None:
-    from jaxgan.parallel import use_cpu_devices
-
-    use_cpu_devices(requested, batch_size)
-
-
 def parse(argv: Sequence[str]) -> list[str]:
-    """absl's parsing, every mistake turned into one sentence.
+    """absl's parsing of all arguments, every mistake turned into one sentence.
 
     Raises:
       UserError: an unknown flag or config key, a value of the wrong type, or a config file that does not load.
     """
-    path = next((m[1] for a, b in zip(argv, [*argv[1:], ""], strict=True) if (m := _CONFIG.match(f"{a} {b}"))), None)
-    if path is not None and not os.path.isfile(path.split(":")[0]):
-        raise UserError(f"--config {path}: there is no such file.")
     try:
-        return FLAGS(list(argv))
-    except Exception as error:  # absl's own, and whatever a config file raises
-        raise _explained(error, argv, path) from None
+        argv = FLAGS.read_flags_from_files(list(argv), force_gnu=False)
+        _check_overrides(argv)
+        return FLAGS(argv)
+    except flags.Error as error:
+        raise _explained(error) from None
+    except SystemExit:  # after --help, which absl counts as a failure
+        sys.exit(0)
 
 
-_CONFIG = re.compile(r"--?config[= ](\S+)")
-_OVERRIDE = re.compile(r"--?(?:no)?config\.([\w.]+)(?:=(.*))?$", re.DOTALL)
+def _check_overrides(argv: Sequence[str]) -> None:
+    """Refuses what config_flags would overlook or say less clearly."""
+    from jaxgan.config import KEYS, unknown_key
+
+    files = [i for i, argument in enumerate(argv) if re.match(r"--?config(=|$)", argument)]
+    if len(files) > 1:
+        raise UserError("--config is given more than once: name one experiment, and change it by --config.KEY=VALUE.")
+    for i, argument in enumerate(argv):
+        if match := re.match(r"--?(?:no)?config\.([^=]*)", argument):
+            if match[1] not in KEYS:
+                raise unknown_key(match[1])
+            if not files or i < files[0]:
+                raise UserError(f"--config.{match[1]} must come after --config=FILE, the experiment that it changes.")
 
 
-def _explained(error: Exception, argv: Sequence[str], path: str | None) -> UserError:
-    if isinstance(error, UserError):
-        return error
+def _explained(error: flags.Error) -> UserError:
+    if isinstance(error.__context__, UserError):  # of a config file; absl has put its own around it
+        return error.__context__
     if isinstance(error, flags.UnrecognizedFlagError):
-        return suggest("flag", error.flagname, [name for name in FLAGS if not name.startswith("config.")])
-    from jaxgan.config import KEYS, TYPES, type_name
-
-    overrides = [match for argument in argv if (match := _OVERRIDE.match(argument))]
-    for match in overrides:
-        if match[1] not in KEYS:
-            return suggest("config key", match[1], KEYS)
-    for match in overrides:
-        if isinstance(error, flags.IllegalFlagValueError) and f"config.{match[1]}=" in str(error):
-            return UserError(f"{match[1]} is {match[2]!r}: it must be {type_name(TYPES[match[1]])}.")
-    frames = [
-        f for f in traceback.extract_tb(error.__traceback__) if path and f.filename.endswith(os.path.basename(path))
-    ]
-    where = f"--config {path}, line {frames[-1].lineno}" if frames else "the command line"
-    reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-    return UserError(f"{where}: {reason}")
+        own = [f"--{flag.name}" for flag in FLAGS.get_key_flags_for_module(sys.modules[__name__])]
+        return suggest("flag", f"--{error.flagname}", own)
+    if match := re.match(r"flag --(\w+)=(.*?): ", str(error), re.DOTALL):
+        name, value = match.groups()
+        if name == "config" and error.__context__ is not None:
+            raise error.__context__
+        parser = FLAGS[name].parser
+        if isinstance(parser, flags.EnumParser):
+            return suggest(f"--{name}", value, parser.enum_values)
+        return UserError(f"--{name} is {value!r}: it must be {parser.syntactic_help or parser.flag_type()}.")
+    return UserError(f"{' '.join(str(error).split())}.")
 
 
 def console() -> None:
     """The script `jaxgan`, and `python -m jaxgan.main`."""
     logging.set_verbosity(logging.WARNING)
+    # What a background thread logs with its traceback is raised here as well, and said in one sentence.
+    logging.get_absl_logger().addFilter(_without_traceback)
+    sys.modules["__main__"].__doc__ = __doc__  # for --help, also where the script's own module is another
+    for flag in FLAGS.get_key_flags_for_module(sys.modules[__name__]):
+        FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     try:
         app.run(main, flags_parser=parse)
-    except UserError as error:
-        sys.exit(_say(error, 2))
-    except FloatingPointError as error:
-        sys.exit(_say(error, 1))
+    except (Exception, KeyboardInterrupt) as error:
+        code, sentence = _told(error)
+        if not code:
+            raise
+        print(f"jaxgan: {sentence}", file=sys.stderr, flush=True)
+        sys.exit(code)
 
 
-def _say(error: Exception, code: int) -> int:
-    print(f"jaxgan: {error}", file=sys.stderr, flush=True)
-    return code
+def _told(error: BaseException) -> tuple[int, str]:
+    """Exit code and sentence for what the user or the machine has to mend; code 0 for a fault of the program."""
+    if isinstance(error, UserError):
+        return 2, str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, "interrupted."
+    if isinstance(error, FloatingPointError):  # the scalars of a step; its text says which
+        return 1, str(error)
+    if isinstance(error, OSError) and error.errno in MACHINE:
+        return 1, f"{error.strerror}{f': {error.filename}' if error.filename else ''}."
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):  # XLA's and the checkpoint library's word
+        full = "No space left on device" in str(error)
+        return 1, f"{'the disk is full' if full else 'out of memory'}: {(str(error).splitlines() or [''])[0][:300]}"
+    return 0, ""
+
+
+def _without_traceback(record) -> bool:
+    record.exc_info = record.exc_text = None
+    return True
 
 
 if __name__ == "__main__":

@@ -53,11 +53,11 @@ class Sampler:
           UserError: `num`, `seed` or `truncation` out of range.
         """
         if num < 1:
-            raise UserError(f"the number of samples is {num}: it must be at least 1.")
+            raise UserError(f"num is {num}: it must be at least 1.")
         if not 0 <= seed < 2**32:
-            raise UserError(f"the seed of the samples is {seed}: it must be at least 0 and less than 2**32.")
-        if truncation is not None and not truncation > 0:
-            raise UserError(f"truncation is {truncation}: it must be greater than 0.")
+            raise UserError(f"seed is {seed}: it must be at least 0 and less than 2**32.")
+        if truncation is not None and not 0 < truncation < float("inf"):
+            raise UserError(f"truncation is {truncation}: it must be a finite number greater than 0.")
         key = seed_keys(seed).sample
         parts = []
         for start in range(0, num, BATCH):  # always whole batches, so that one program serves any number
@@ -86,12 +86,12 @@ class Sampler:
         """
         path = Path(out)
         directory = str(out).endswith(os.sep) or path.is_dir()
-        if not directory and path.suffix != ".png":
+        if not directory and path.suffix.lower() != ".png":
             raise UserError(f"--out {out} must end in .png for one grid, or in {os.sep} for a directory of images.")
         try:
             return self._save(path, directory, num, seed, truncation)
         except OSError as error:
-            raise UserError(f"--out {out} cannot be written: {error.strerror or error}.") from None
+            raise UserError(f"--out {out} cannot be written: {error}.") from None
 
     def _save(self, path: Path, directory: bool, num: int, seed: int, truncation: float | None) -> list[Path]:
         if self.gan.shape == (2,) and not directory:

@@ -94,7 +94,7 @@ def test_train_keeps_the_newest_checkpoints(whole):
 def test_train_writes_config_and_tensorboard_events(whole):
     record = json.loads((whole[0] / "config.json").read_text())
     assert Config.from_dict(record["config"]) == tiny()
-    assert record["example"]["shape"] == [8, 8, 1] and record["environment"]["devices"] == 4
+    assert record["example"]["shape"] == [8, 8, 1] and record["environment"]["devices"] == "4 x cpu"
     assert list(whole[0].glob("events.out.tfevents.*"))
 
 
@@ -147,7 +147,7 @@ def test_train_on_another_number_of_devices_says_so(whole, tmp_path, monkeypatch
     train(tiny(train__num_steps=3), tmp_path)
     monkeypatch.setattr(jax, "devices", lambda *a, all_devices=jax.devices(): all_devices[:2])
     state = train(tiny(), tmp_path)
-    assert "devices 4 -> 2" in capsys.readouterr().out
+    assert "devices 4 x cpu -> 2 x cpu" in capsys.readouterr().out
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), state.ema.params, whole[1].ema.params)
 
 

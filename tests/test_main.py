@@ -1,0 +1,287 @@
+"""The command line as a careless user finds it: one sentence, an exit code, and nothing touched by what is refused."""
+
+import errno
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from absl.testing import flagsaver
+from PIL import Image
+
+from jaxgan import main
+from jaxgan.errors import UserError
+
+TINY = [
+    "--config=configs/mnist.py",
+    "--config.model.architecture=mlp",
+    "--config.data.name=digits",
+    "--config.data.image_size=8",
+    "--config.model.base_features=8",
+    "--config.train.batch_size=8",
+    "--config.train.num_steps=3",
+    "--config.train.sample_every=0",
+]
+
+
+@pytest.fixture
+def command(monkeypatch, capfd, root, tmp_path):
+    """Runs a command line in this process, with the workdir `tmp_path/run`: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(sys.modules["__main__"], "__doc__", None)
+    monkeypatch.setattr("jaxgan.parallel.use_cpu_devices", lambda requested, batch_size: None)  # JAX runs already
+
+    def run(*arguments: str):
+        argv = ["jaxgan", f"--workdir={tmp_path / 'run'}", *arguments]
+        monkeypatch.setattr(sys, "argv", argv)  # where config_flags looks for overrides
+        with flagsaver.flagsaver():
+            try:
+                main.console()
+            except SystemExit as end:
+                code = end.code
+            finally:
+                for name in [name for name in main.FLAGS if name.startswith("config.")]:
+                    delattr(main.FLAGS, name)
+        return code, *capfd.readouterr()
+
+    return run
+
+
+def config_file(tmp_path, body: str) -> str:
+    path = tmp_path / "experiment.py"
+    path.write_text(body)
+    return f"--config={path}"
+
+
+# Arguments after a whole command, and what the sentence must say: the field, the value, what is allowed.
+OVERRIDES = [
+    ("--config.train.num_step=3", r"'train.num_step' is not known: train holds num_steps, .*Did you mean 'train.num_s"),
+    ("--config.train.num_step 3", r"'train.num_step' is not known: .*Did you mean 'train.num_steps'"),
+    ("--config.trian.num_steps=3", r"'trian.num_steps' is not known: .*data, model, .*Did you mean 'train.num_steps'"),
+    ("--config.train.r1=1", r"'train.r1' is not known: .*Did you mean 'regularizers.r1'"),
+    ("--config.model=3", r"'model' is a section: set a key in it \(architecture, "),
+    ("--config.train.num_steps=abc", r"train.num_steps is 'abc': it must be a whole number"),
+    ("--config.train.num_steps abc", r"train.num_steps is 'abc': it must be a whole number"),
+    ("--config.train.num_steps=2.5", r"train.num_steps is 2.5: it must be a whole number"),
+    ("--config.train.num_steps=", r"train.num_steps is '': it must be a whole number"),
+    ("--config.train.num_steps", r"Missing value for flag --config.train.num_steps"),
+    ("--config.data.horizontal_flip=maybe", r"data.horizontal_flip is 'maybe': it must be True or False"),
+    ("--config.g_optim.b1=nan", r"g_optim.b1 is 'nan': it must be a finite number or None"),
+    ("--config.g_optim.eps=inf", r"g_optim.eps is 'inf': it must be a finite number"),
+    ("--config.model.d_kernel_sizes=abc", r"d_kernel_sizes is \('abc',\): it must be a tuple, each a whole number"),
+    ("--config.model.d_kernel_sizes=()", r"d_kernel_sizes is \(\): allowed are 3, 4 and 5"),
+    ("--config.data.classes=cat,dog", r"'cat' is not known: allowed are 0, 1, 2"),
+    ("--config.data.image_size=0 --config.model.architecture=dcgan", r"8x8x1: data.image_size must be one of 28, 32"),
+    ("--config.data.source=folder --config.data.data_dir=nowhere", r"'nowhere' .* does not exist"),
+    ("--config.data.source=tfds --config.data.name=mnist --config.data.data_dir=nowhere", r"'mnist' is not prepared"),
+    ("--config=configs/ring.py", r"--config is given more than once"),
+    ("--confg=x", r"'--confg' is not known: .*Did you mean '--config'"),
+    ("--mode=trian", r"--mode 'trian' is not known: allowed are train, sample. Did you mean 'train'"),
+    ("--cpu_devices=two", r"--cpu_devices is 'two': it must be an integer"),
+    (
+        "--seed=3",
+        r"--seed does not apply to --mode=train: allowed are --workdir, --config, --config.KEY, --cpu_devices",
+    ),
+    ("steps=3", r"argument 'steps=3' is not understood"),
+    ("--workdir=", r"--workdir is missing"),
+    ("--flagfile=nowhere", r"Unable to open flagfile: .*'nowhere'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), OVERRIDES, ids=[a for a, _ in OVERRIDES])
+def test_command_refuses_a_mistake_with_one_sentence_and_touches_nothing(command, tmp_path, arguments, sentence):
+    code, out, err = command(*TINY, *arguments.split(" "))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    with pytest.raises(UserError, match=rf"^jaxgan: .*{sentence}"):
+        raise UserError(err)
+    assert list(tmp_path.iterdir()) == []
+
+
+FILES = [
+    ("def get_config(:", r"line 1: invalid syntax"),
+    ("x = 1", r"it must define the function get_config\(\)"),
+    ("def get_config():\n    return {}['a']", r"line 2: KeyError: 'a'"),
+    ("def get_config():\n    return int('a')", r"line 2: ValueError: invalid literal"),
+    ("def get_config():\n    return open('nowhere')", r"line 2: FileNotFoundError: .*'nowhere'"),
+    ("def get_config():\n    exit(3)", r"line 2: SystemExit"),
+    ("import nonesuch", r"line 1: ModuleNotFoundError: No module named 'nonesuch'"),
+    ("def get_config():\n    pass", r"the configuration is None: it must be"),
+    ("def get_config():\n    return {'train': {'num_step': 3}}", r"'train.num_step' .*Did you mean 'train.num_steps'"),
+    ("def get_config():\n    return {'train': 3}", r"config section train is 3: it must be a dictionary"),
+    ("def get_config(size):\n    pass", r"get_config\(\) missing 1 required positional argument: 'size'"),
+    (
+        "from jaxgan import defaults\ndef get_config():\n    c = defaults()\n    c.train.num_step = 3",
+        r"line 4: config key 'num_step' is not known: .*Did you mean 'train.num_steps'",
+    ),
+    (
+        "from jaxgan import defaults\ndef get_config():\n    c = defaults()\n    c.trian.num_steps = 3",
+        r"line 4: config key 'trian' is not known: .*Did you mean 'train'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "sentence"), FILES, ids=[sentence[:40] for _, sentence in FILES])
+def test_command_says_what_is_wrong_in_a_config_file(command, tmp_path, body, sentence):
+    code, out, err = command(config_file(tmp_path, body), "--config.train.num_steps=3")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    with pytest.raises(UserError, match=rf"^jaxgan: --config '.*experiment.py'.*{sentence}"):
+        raise UserError(err)
+
+
+@pytest.mark.parametrize("path", ["nowhere.py", "configs", ""])
+def test_command_needs_a_config_file_that_is_one(command, path):
+    assert command(f"--config={path}")[2].startswith(f"jaxgan: --config {path!r} is not a file")
+
+
+def test_command_needs_a_config_and_before_what_changes_it(command):
+    assert "--config is missing" in command()[2]
+    for arguments in (("--config.seed=3",), ("--config.seed=3", *TINY)):
+        assert "--config.seed must come after --config=FILE" in command(*arguments)[2]
+
+
+# What is typed after a config file that gave the key a value of an unlike type, and what it must become.
+VALUES = [
+    ("g_optim.b1=0", 0.0),
+    ("g_optim.b1=0.25", 0.25),
+    ("g_optim.learning_rate=none", 2e-4),
+    ("g_optim.eps=1e-6", 1e-6),
+    ("data.horizontal_flip", True),
+    ("data.horizontal_flip=false", False),
+    ("data.classes=4", (4,)),
+    ("data.classes=(4,5)", (4, 5)),
+    ("data.classes=4,5", (4, 5)),
+    ("data.classes=cat,dog", ("cat", "dog")),
+    ("data.classes=(cat, dog)", ("cat", "dog")),
+    ("data.classes=()", ()),
+    ("data.name=7", "7"),
+    ("train.num_steps=5 --config.train.num_steps=6", 6),
+]
+
+
+@pytest.mark.parametrize(("override", "value"), VALUES, ids=[o for o, _ in VALUES])
+def test_command_reads_values_by_what_the_key_holds(command, tmp_path, monkeypatch, override, value):
+    seen = []
+    monkeypatch.setattr("jaxgan.train.train", lambda config, workdir: seen.append(config))
+    file = config_file(
+        tmp_path,
+        "from jaxgan import defaults\ndef get_config():\n    c = defaults()\n    c.g_optim.b1 = 0\n"
+        "    c.g_optim.eps = 1\n    c.g_optim.learning_rate = 1\n    c.data.classes = [1, 2]\n    return c",
+    )
+    first, *rest = override.split(" --")
+    with pytest.raises(AttributeError):  # the stand-in returns no state
+        command(file, f"--config.{first}", *(f"--{o}" for o in rest))
+    section, key = override.split("=")[0].split(".")
+    assert getattr(getattr(seen[0], section), key) == value
+
+
+def test_command_passes_what_follows_the_colon_to_get_config(command, tmp_path):
+    file = config_file(tmp_path, "def get_config(steps):\n    return {'train': {'num_steps': int(steps)}}")
+    assert "train.num_steps is -3" in command(f"{file}:-3")[2]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (UserError("too small."), 2, "jaxgan: too small.\n"),
+        (FloatingPointError("training stopped."), 1, "jaxgan: training stopped.\n"),
+        (KeyboardInterrupt(), 130, "jaxgan: interrupted.\n"),
+        (OSError(errno.ENOSPC, "No space left on device", "a/b"), 1, "jaxgan: No space left on device: a/b.\n"),
+        (MemoryError("Unable to allocate"), 1, "jaxgan: out of memory: Unable to allocate\n"),
+        (ValueError("RESOURCE_EXHAUSTED: No space left on device"), 1, "jaxgan: the disk is full: RESOURCE_"),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_command_tells_what_the_machine_lacks_without_a_traceback(command, monkeypatch, error, code, sentence):
+    def fail(config, workdir):
+        raise error
+
+    monkeypatch.setattr("jaxgan.train.train", fail)
+    found, _, err = command(*TINY)
+    assert found == code
+    assert err.startswith(sentence) and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a fault"), ValueError("a fault"), FileNotFoundError("a fault")])
+def test_command_keeps_the_traceback_of_a_fault_of_its_own(command, monkeypatch, error):
+    def fail(config, workdir):
+        raise error
+
+    monkeypatch.setattr("jaxgan.train.train", fail)
+    with pytest.raises(type(error), match="a fault"):
+        command(*TINY)
+
+
+def test_command_trains_resumes_refuses_and_samples(command, tmp_path):
+    """One run's life, in one test because its one compilation is what costs."""
+    run = tmp_path / "run"
+
+    def contents():
+        return {path: path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
+
+    assert command(*TINY, "--config.train.log_every=1")[0] == 0
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["3"]
+    before = contents()
+
+    code, _, err = command(*TINY, "--config.loss.name=hinge")
+    assert code == 2 and err.endswith("another --workdir:\n  loss.name: 'non_saturating' -> 'hinge'\n")
+    for arguments, sentence in (
+        (["--out=x.jpg"], "must end in .png"),
+        ([], "--out is missing"),
+        ([f"--out={run / 'config.json'}/"], "cannot be written"),
+        ([f"--out={tmp_path / 'x.png'}", "--num=0"], "num is 0: it must be at least 1"),
+        ([f"--out={tmp_path / 'x.png'}", "--num=few"], "--num is 'few': it must be an integer"),
+        ([f"--out={tmp_path / 'x.png'}", "--seed=-1"], "seed is -1: it must be at least 0"),
+        ([f"--out={tmp_path / 'x.png'}", "--truncation=0"], "truncation is 0.0: it must be"),
+        (["--out=x.png", "--config=configs/mnist.py"], "--config does not apply to --mode=sample"),
+    ):
+        code, _, err = command("--mode=sample", *arguments)
+        assert (code, err.count("\n")) == (2, 1) and sentence in err
+    assert not (tmp_path / "x.png").exists()
+
+    code, out, _ = command("--mode=sample", f"--out={tmp_path / 'grid.png'}", "--num=9")
+    assert (code, out) == (0, f"wrote {tmp_path / 'grid.png'}\n")
+    assert np.asarray(Image.open(tmp_path / "grid.png")).shape == (32, 32)  # three cells of 8 and four gaps of 2
+    code, out, _ = command("--mode=sample", f"--out={tmp_path / 'each'}/", "--num=2", "--seed=1", "--truncation=1")
+    assert (code, out) == (0, f"wrote {tmp_path / 'each' / '000000.png'} and 1 more\n")
+    assert contents() == before
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_command_samples_only_from_a_run(command, tmp_path, made):
+    if made:
+        (tmp_path / "run").mkdir()
+    code, _, err = command("--mode=sample", f"--out={tmp_path / 'x.png'}")
+    assert code == 2 and "holds no run" in err
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_command_asks_for_the_devices_before_it_trains(command, monkeypatch):
+    asked = []
+    monkeypatch.setattr("jaxgan.parallel.use_cpu_devices", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr("jaxgan.train.train", lambda config, workdir: asked.append("train"))
+    with pytest.raises(AttributeError):  # the stand-in returns no state
+        command(*TINY, "--cpu_devices=4")
+    assert asked == [(4, 8), "train"]
+
+
+@pytest.mark.parametrize("flag", ["--help", "--helpfull"])
+def test_command_helps_without_importing_jax(root, flag):
+    code = (
+        f"import sys; sys.argv = ['jaxgan', '{flag}']\nimport jaxgan.main\n"
+        "try: jaxgan.main.console()\nfinally: print('jax' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--workdir: Directory of the run." in done.stdout and "--truncation" in done.stdout
+    assert "jaxgan --mode=sample" in done.stdout
+    assert done.stdout.endswith("False\n")
+
+
+def test_command_is_quiet_but_for_its_sentence(root, tmp_path):
+    arguments = [*TINY, "--config.data.classes=17", f"--workdir={tmp_path / 'run'}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxgan.main", *arguments], cwd=root, capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("jaxgan: ") and done.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
