@@ -10,18 +10,17 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import math
 import os
 import re
 import runpy
 import traceback
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jaxgan.errors import UserError, suggest
+from jaxgan.checks import at_least, check_types, coerce, one_of
+from jaxgan.errors import UserError
 
 OUTPUTS = ("tanh", "sigmoid", "linear")
 Z_DISTRIBUTIONS = ("normal", "uniform")
@@ -52,11 +51,11 @@ class DataConfig:
     def __post_init__(self):
         from jaxgan.data import SOURCES
 
-        _check_types(self, "data")
-        _one_of("data.source", self.source, SOURCES)
-        _one_of("data.on_bad_image", self.on_bad_image, ("error", "skip"))
-        _at_least("data.image_size", self.image_size, 0)
-        _at_least("data.max_examples", self.max_examples, 0)
+        check_types(self, "data")
+        one_of("data.source", self.source, SOURCES)
+        one_of("data.on_bad_image", self.on_bad_image, ("error", "skip"))
+        at_least("data.image_size", self.image_size, 0)
+        at_least("data.max_examples", self.max_examples, 0)
         if not self.name and self.source not in ("folder", "npz"):
             raise UserError(f"data.name is empty, but data.source {self.source!r} needs the name of a data set.")
         if self.source in ("folder", "npz") and not self.data_dir:
@@ -84,14 +83,14 @@ class ModelConfig:
     def __post_init__(self):
         from jaxgan.architectures import ARCHITECTURES
 
-        _check_types(self, "model")
-        _one_of("model.architecture", self.architecture, ARCHITECTURES)
-        _one_of("model.z_distribution", self.z_distribution, Z_DISTRIBUTIONS)
-        _one_of("model.output", self.output, OUTPUTS)
-        _at_least("model.z_dim", self.z_dim, 1)
-        _at_least("model.base_features", self.base_features, 1)
+        check_types(self, "model")
+        one_of("model.architecture", self.architecture, ARCHITECTURES)
+        one_of("model.z_distribution", self.z_distribution, Z_DISTRIBUTIONS)
+        one_of("model.output", self.output, OUTPUTS)
+        at_least("model.z_dim", self.z_dim, 1)
+        at_least("model.base_features", self.base_features, 1)
         for multiplier in self.channel_multipliers:
-            _at_least("model.channel_multipliers", multiplier, 1)
+            at_least("model.channel_multipliers", multiplier, 1)
         for name in ("g_kernel_sizes", "d_kernel_sizes"):
             sizes = getattr(self, name)
             if not sizes or any(size not in (3, 4, 5) for size in sizes):
@@ -109,8 +108,8 @@ class LossConfig:
     def __post_init__(self):
         from jaxgan.losses import LOSSES
 
-        _check_types(self, "loss")
-        _one_of("loss.name", self.name, LOSSES)
+        check_types(self, "loss")
+        one_of("loss.name", self.name, LOSSES)
 
 
 @dataclass(frozen=True)
@@ -121,9 +120,9 @@ class RegularizersConfig:
     r2: float = 0.0  # the same on generated ones
 
     def __post_init__(self):
-        _check_types(self, "regularizers")
+        check_types(self, "regularizers")
         for f in dataclasses.fields(self):
-            _at_least(f"regularizers.{f.name}", getattr(self, f.name), 0)
+            at_least(f"regularizers.{f.name}", getattr(self, f.name), 0)
 
 
 @dataclass(frozen=True)
@@ -145,11 +144,11 @@ class OptimConfig:
         """Checks types and ranges; `section` is `g_optim` or `d_optim`, for the message."""
         from jaxgan.optim import KINDS, SCHEDULES
 
-        _one_of(f"{section}.schedule", self.schedule, SCHEDULES)
-        _one_of(f"{section}.kind", self.kind, KINDS)
-        _at_least(f"{section}.learning_rate", self.learning_rate or 0, 0)
-        _at_least(f"{section}.schedule_end", self.schedule_end, 0)
-        _at_least(f"{section}.eps_root", self.eps_root, 0)
+        one_of(f"{section}.schedule", self.schedule, SCHEDULES)
+        one_of(f"{section}.kind", self.kind, KINDS)
+        at_least(f"{section}.learning_rate", self.learning_rate or 0, 0)
+        at_least(f"{section}.schedule_end", self.schedule_end, 0)
+        at_least(f"{section}.eps_root", self.eps_root, 0)
         for name in ("b1", "b2"):
             value = getattr(self, name)
             if not 0 <= value < 1:
@@ -160,7 +159,7 @@ class OptimConfig:
             raise UserError(f"{section}.eps_root is {self.eps_root}: adamax takes no root, so it must be 0.")
         if self.schedule != "constant" and self.schedule_steps < 1:
             raise UserError(f"{section}.schedule {self.schedule!r} needs {section}.schedule_steps of at least 1.")
-        _at_least(f"{section}.schedule_steps", self.schedule_steps, 0)
+        at_least(f"{section}.schedule_steps", self.schedule_steps, 0)
 
 
 @dataclass(frozen=True)
@@ -181,15 +180,15 @@ class TrainConfig:
     profile_at: int = 0  # write a profiler trace of 5 steps from this step on; 0: never
 
     def __post_init__(self):
-        _check_types(self, "train")
-        _one_of("train.order", self.order, ORDERS)
-        _one_of("train.dtype", self.dtype, DTYPES)
+        check_types(self, "train")
+        one_of("train.order", self.order, ORDERS)
+        one_of("train.dtype", self.dtype, DTYPES)
         for name in ("num_steps", "batch_size", "log_every", "keep"):
-            _at_least(f"train.{name}", getattr(self, name), 1)
+            at_least(f"train.{name}", getattr(self, name), 1)
         if self.d_steps_per_g_step is not None:  # `Config` fills in the preset's
-            _at_least("train.d_steps_per_g_step", self.d_steps_per_g_step, 1)
+            at_least("train.d_steps_per_g_step", self.d_steps_per_g_step, 1)
         for name in ("sample_every", "checkpoint_every", "profile_at"):
-            _at_least(f"train.{name}", getattr(self, name), 0)
+            at_least(f"train.{name}", getattr(self, name), 0)
         if not 0 <= self.ema_decay < 1:
             raise UserError(
                 f"train.ema_decay is {self.ema_decay}: it must be at least 0 (no averaging) and less than 1."
@@ -220,13 +219,13 @@ class Config:
     eval: EvalConfig = field(default_factory=EvalConfig)
 
     def __post_init__(self):
-        _check_types(self, "")
-        _at_least("seed", self.seed, 0)
+        check_types(self, "")
+        at_least("seed", self.seed, 0)
         if self.seed >= 2**32:
             raise UserError(f"seed is {self.seed}: it must be less than 2**32.")
         for section in ("g_optim", "d_optim"):
             optim = _with_preset(getattr(self, section), section)
-            _check_types(optim, section)
+            check_types(optim, section)
             optim.validate(section)
             object.__setattr__(self, section, optim)
         if self.train.d_steps_per_g_step is None:
@@ -417,7 +416,7 @@ def _coerced(values: Mapping[str, Any]) -> dict[str, Any]:
         for key in given:
             if f"{name}.{key}" not in KEYS:
                 raise unknown_key(f"{name}.{key}")
-        coerced[name] = {key: _coerce(value, TYPES[f"{name}.{key}"]) for key, value in given.items()}
+        coerced[name] = {key: coerce(value, TYPES[f"{name}.{key}"]) for key, value in given.items()}
     return coerced
 
 
@@ -428,7 +427,7 @@ def _names(cls: type) -> list[str]:
 def _preset(name: str, section: str):
     from jaxgan.optim import PRESETS
 
-    _one_of(f"{section}.preset", name, PRESETS)
+    one_of(f"{section}.preset", name, PRESETS)
     return PRESETS[name]
 
 
@@ -436,63 +435,3 @@ def _with_preset(optim: OptimConfig, section: str) -> OptimConfig:
     preset = _preset(optim.preset, section)
     names = ("learning_rate", "b1", "b2")
     return dataclasses.replace(optim, **{n: getattr(preset, n) for n in names if getattr(optim, n) is None})
-
-
-def _coerce(value, hint):
-    """JSON has no tuples; one number may stand for a tuple of one, and a text for its parts between commas."""
-    if typing.get_origin(hint) is not tuple:
-        return value
-    if isinstance(value, str):
-        value = value[1:-1] if value[:1] + value[-1:] in ("()", "[]") else value
-        value = [part.strip() for part in value.split(",") if part.strip()]
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = [value]
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _matches(value, hint) -> bool:
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_matches(value, t) for t in typing.get_args(hint))
-    if origin is tuple:
-        return isinstance(value, tuple) and all(_matches(v, typing.get_args(hint)[0]) for v in value)
-    if hint is float:  # a whole number is a fine float; NaN and infinity are not
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)
-
-
-def type_name(hint) -> str:
-    """What a user would call a type: `a whole number`, `a number`, `True or False`, `a text`, ...
-
-    >>> type_name(int), type_name(tuple[int, ...])
-    ('a whole number', 'a tuple, each a whole number')
-    """
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return " or ".join(type_name(t) for t in typing.get_args(hint))
-    if typing.get_origin(hint) is tuple:
-        return f"a tuple, each {type_name(typing.get_args(hint)[0])}"
-    names = {int: "a whole number", float: "a finite number", bool: "True or False", str: "a text", type(None): "None"}
-    return names.get(hint, getattr(hint, "__name__", str(hint)))
-
-
-def _check_types(section, name: str) -> None:
-    hints = typing.get_type_hints(type(section))
-    for f in dataclasses.fields(section):
-        value, hint = getattr(section, f.name), hints[f.name]
-        if not _matches(value, hint):
-            key = f"{name}.{f.name}" if name else f.name
-            raise UserError(f"{key} is {value!r}: it must be {type_name(hint)}.")
-        if hint in (float, float | None) and value is not None:
-            object.__setattr__(section, f.name, float(value))  # 0 and 0.0 are the same configuration
-
-
-def _one_of(key: str, value: str, allowed) -> None:
-    if not isinstance(value, str) or value not in allowed:
-        raise suggest(key, value, allowed)
-
-
-def _at_least(key: str, value: float, least: float) -> None:
-    if value < least:
-        raise UserError(f"{key} is {value}: it must be at least {least}.")

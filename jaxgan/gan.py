@@ -25,7 +25,7 @@ Array = jax.Array
 
 @flax.struct.dataclass
 class Hyper:
-    """The scalars people sweep: an argument of the step, so changing one recompiles nothing and `vmap` works over it."""
+    """The scalars people sweep, an argument of the step: changing one recompiles nothing, and `vmap` works over it."""
 
     g_optim: OptimHyper
     d_optim: OptimHyper

@@ -61,7 +61,7 @@ def minimax_g(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> 
 
 
 def non_saturating_g(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
-    """E sp(-f) = -E log sigmoid(f): the same fixed point, but a full gradient where D is sure. Goodfellow et al. 2014."""
+    """E sp(-f) = -E log sigmoid(f): the same fixed point, a full gradient where D is sure. Goodfellow et al. 2014."""
     _, f = logits_pair(real_logits, fake_logits)
     return mean(sp(-f))
 

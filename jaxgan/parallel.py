@@ -25,7 +25,7 @@ THREADS_PER_DEVICE = 4
 def _virtual_devices() -> int:
     """How many devices the CPU has been asked to become so far."""
     flag = re.findall(r"--xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", ""))
-    return max(jax.config.jax_num_cpu_devices, *map(int, flag), 1)
+    return max(getattr(jax.config, "jax_num_cpu_devices", 1), *map(int, flag), 1)
 
 
 if _virtual_devices() > 1:  # a caller's own setting, in a notebook say; too late if JAX has computed already

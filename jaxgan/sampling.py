@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -52,6 +53,9 @@ class Sampler:
         Raises:
           UserError: `num`, `seed` or `truncation` out of range.
         """
+        return np.concatenate(list(self._batches(num, seed, truncation)))
+
+    def _batches(self, num: int, seed: int, truncation: float | None) -> Iterator[np.ndarray]:
         if num < 1:
             raise UserError(f"num is {num}: it must be at least 1.")
         if not 0 <= seed < 2**32:
@@ -59,11 +63,9 @@ class Sampler:
         if truncation is not None and not 0 < truncation < float("inf"):
             raise UserError(f"truncation is {truncation}: it must be a finite number greater than 0.")
         key = seed_keys(seed).sample
-        parts = []
         for start in range(0, num, BATCH):  # always whole batches, so that one program serves any number
             z = latents(key, start + jnp.arange(BATCH), self.gan.z_dim, self.gan.z_distribution, truncation)
-            parts.append(np.asarray(self._apply(self.state.ema.variables, z)))
-        return np.concatenate(parts)[:num]
+            yield np.asarray(self._apply(self.state.ema.variables, z))[: num - start]
 
     def images(self, num: int, seed: int = 0, truncation: float | None = None) -> np.ndarray:
         """The same as bytes, u8[num, H, W, C].
@@ -73,7 +75,8 @@ class Sampler:
         """
         if len(self.gan.shape) != 3:
             raise UserError(f"this run makes examples of shape {self.gan.shape}, not images.")
-        return to_uint8(self.sample(num, seed, truncation), self.config.model.output)
+        output = self.config.model.output
+        return np.concatenate([to_uint8(batch, output) for batch in self._batches(num, seed, truncation)])
 
     def save(self, out: str | os.PathLike, num: int, seed: int = 0, truncation: float | None = None) -> list[Path]:
         """Writes samples: one grid to `*.png`, or one PNG per image into a directory; points as a scatter plot.
@@ -96,7 +99,7 @@ class Sampler:
     def _save(self, path: Path, directory: bool, num: int, seed: int, truncation: float | None) -> list[Path]:
         if self.gan.shape == (2,) and not directory:
             points = self.sample(num, seed, truncation)
-            draw_points(points, points, path)
+            draw_points(None, points, path)
             return [path]
         images = self.images(num, seed, truncation)
         if not directory:

@@ -59,7 +59,7 @@ def train(
     """
     config = as_config(config)
     if jax.process_count() > 1:
-        raise UserError(f"training runs in one process, with any number of devices, but there are {jax.process_count()}.")
+        raise UserError(f"training runs in one process, with any number of devices; here are {jax.process_count()}.")
     devices = Devices()
     check_divisible(config.train.batch_size, len(devices.devices))
     if source is None:
@@ -69,6 +69,10 @@ def train(
     check_range(source, config.model.output)
     gan = build(config, source.shape, AXIS, generator, discriminator)
     run = Path(workdir)
+    keys = seed_keys(config.seed)
+    donor = None
+    if config.train.init_from and not any(run.glob("checkpoints/[0-9]*")):  # before the workdir is touched
+        donor = _donor(config.train.init_from, gan, devices, keys)
     with ExitStack() as stack:
         stack.enter_context(workdirs.locked(run))
         hardware = f"{len(devices.devices)} x {devices.devices[0].device_kind}"
@@ -77,8 +81,7 @@ def train(
             print(note, flush=True)
         checkpoints = Checkpoints(run, config.train.keep)
         stack.callback(checkpoints.close)
-        keys = seed_keys(config.seed)
-        state = _first_state(config, gan, devices, keys, checkpoints, run)
+        state = _first_state(gan, devices, keys, donor, checkpoints, run)
         step = int(state.step)
         if step >= config.train.num_steps:
             print(f"{run} is complete: step {step} of {config.train.num_steps}.", flush=True)
@@ -200,48 +203,54 @@ def _example(source: Source) -> dict[str, Any]:
 
 
 def _first_state(
-    config: Config, gan: GAN, devices: Devices, keys: Keys, checkpoints: Checkpoints, run: Path
+    gan: GAN, devices: Devices, keys: Keys, donor: GANState | None, checkpoints: Checkpoints, run: Path
 ) -> GANState:
-    """The newest whole checkpoint, or else a fresh state, with another run's weights where the config says so."""
+    """The newest whole checkpoint, or else a fresh state, with the donor's weights where there is one."""
     make = partial(init, gan, keys.init)
-    target = devices.abstract(jax.eval_shape(make))
-    restored = checkpoints.restore(target, repair=True)
+    restored = checkpoints.restore(devices.abstract(jax.eval_shape(make)), repair=True)
     if restored is not None:
         print(f"resuming {run} from step {restored[0]}", flush=True)
         return restored[1]
     state = devices.replicate(make)
     _show_parameters(state)
-    if config.train.init_from:
-        state = _take_weights(state, config.train.init_from, devices)
+    if donor is not None:
+        state = _take_weights(state, donor)
         checkpoints.save(0, state)  # so that a later change of the other run changes nothing here
     return state
 
 
-def _take_weights(state: GANState, other: str, devices: Devices) -> GANState:
-    """This state with the weights and statistics of another run's last checkpoint; optimizers start anew."""
+def _donor(workdir: str, gan: GAN, devices: Devices, keys: Keys) -> GANState:
+    """The last state of another run, whose networks must be the same as ours."""
     from jaxgan.sampling import restore_last
 
-    theirs = restore_last(other, devices)
+    donor = restore_last(workdir, devices)
 
-    def shapes(s: GANState):
-        nets = (s.generator.params, s.generator.stats, s.discriminator.params, s.discriminator.stats)
-        return {jax.tree_util.keystr(p): x.shape for p, x in jax.tree_util.tree_leaves_with_path(nets)}
+    def shapes(state: GANState) -> dict[str, tuple[int, ...]]:
+        nets = {"generator": state.generator.variables, "discriminator": state.discriminator.variables}
+        leaves = jax.tree_util.tree_leaves_with_path(nets)
+        return {".".join(str(key.key) for key in path): leaf.shape for path, leaf in leaves}
 
-    ours, found = shapes(state), shapes(theirs)
-    if ours != found:
-        name = next(k for k in sorted({*ours, *found}) if ours.get(k) != found.get(k))
-        raise UserError(
-            f"train.init_from {other} has other networks: {name} is {found.get(name)} there and {ours.get(name)} here."
-        )
+    ours, theirs = shapes(jax.eval_shape(partial(init, gan, keys.init))), shapes(donor)
+    for name in sorted({*ours, *theirs}):
+        if ours.get(name) != theirs.get(name):
+            raise UserError(
+                f"train.init_from {workdir} has other networks: {name} is {theirs.get(name, 'absent')} there "
+                f"and {ours.get(name, 'absent')} here."
+            )
+    return donor
+
+
+def _take_weights(state: GANState, donor: GANState) -> GANState:
+    """This state with another's weights and statistics; optimizers and step start anew."""
 
     def take(ours: NetState, theirs: NetState) -> NetState:
         return dataclasses.replace(ours, params=theirs.params, stats=theirs.stats)
 
     return dataclasses.replace(
         state,
-        generator=take(state.generator, theirs.generator),
-        discriminator=take(state.discriminator, theirs.discriminator),
-        ema=theirs.ema,
+        generator=take(state.generator, donor.generator),
+        discriminator=take(state.discriminator, donor.discriminator),
+        ema=donor.ema,
     )
 
 

@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # From the bottom to the top. A module imports from layers below its own and from its own package.
 LAYERS = (
     {"errors"},
-    {"nn", "losses", "optim", "regularizers", "state", "metrics", "monitor", "grid", "data"},
+    {"nn", "losses", "optim", "regularizers", "state", "metrics", "monitor", "grid", "data", "checks"},
     {"architectures"},
     {"config"},
     {"gan"},

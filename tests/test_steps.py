@@ -60,7 +60,7 @@ def test_d_step_moves_all_of_the_discriminator_and_nothing_else(options, key):
     new, _ = jax.jit(partial(d_step, gan))(state, first(batches(1)), key, hyper)
     assert same((new.generator, new.ema, new.step), (state.generator, state.ema, state.step))
     assert moved(new.discriminator.params, state.discriminator.params)
-    for name, stats in state.discriminator.stats.items():  # u of a one-unit layer is 1 for ever, so not every leaf moves
+    for name, stats in state.discriminator.stats.items():  # not every leaf: u of a one-unit layer stays 1
         assert not same(new.discriminator.stats[name], stats)
 
 
@@ -274,9 +274,7 @@ EVERYTHING = {
 }
 
 
-@pytest.mark.parametrize(
-    "options", [{"regularizers__r1": 1.0, "regularizers__r2": 1.0}, {"model__d_batch_norm": True}], ids=["r1 r2", "d bn"]
-)
+@pytest.mark.parametrize("options", [{"regularizers__r1": 1.0}, {"model__d_batch_norm": True}], ids=["r1", "d bn"])
 def test_devices_one_and_four_give_the_same_run(options, float64):
     """In float64, so that rounding (1e-16, grown by Adam's division to perhaps 1e-11 in five steps) hides nothing.
 

@@ -145,10 +145,12 @@ def test_train_works_outside_the_main_thread(whole, tmp_path):
 
 def test_train_on_another_number_of_devices_says_so(whole, tmp_path, monkeypatch, capsys):
     train(tiny(train__num_steps=3), tmp_path)
-    monkeypatch.setattr(jax, "devices", lambda *a, all_devices=jax.devices(): all_devices[:2])
+    two = jax.devices()[:2]
+    monkeypatch.setattr(jax, "devices", lambda: two)
     state = train(tiny(), tmp_path)
     assert "devices 4 x cpu -> 2 x cpu" in capsys.readouterr().out
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), state.ema.params, whole[1].ema.params)
+    near = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)  # noqa: E731
+    jax.tree.map(near, state.ema.params, whole[1].ema.params)
 
 
 class Broken(nn.Module):
@@ -161,7 +163,8 @@ class Broken(nn.Module):
 
 
 def test_train_stops_at_a_non_finite_loss_and_keeps_the_last_good_checkpoint(tmp_path):
-    config = tiny(model__d_spectral_norm=False, loss__name="least_squares", g_optim__learning_rate=0.5, train__checkpoint_every=1)
+    unbounded = {"model__d_spectral_norm": False, "loss__name": "least_squares", "g_optim__learning_rate": 0.5}
+    config = tiny(**unbounded, train__checkpoint_every=1)
     with pytest.raises(NonFiniteError, match=r"training stopped at step \d+: .*(loss|grad_norm)/[dg] is (nan|inf)"):
         train(config, tmp_path, generator=Broken())
     assert all(np.isfinite(v) for row in read_metrics(tmp_path / "metrics.jsonl") for v in row.values())
@@ -216,13 +219,14 @@ def test_train_refuses_floats_outside_the_output_range(tmp_path):
 
 
 def test_train_refuses_a_batch_that_devices_cannot_share(tmp_path):
-    with pytest.raises(UserError, match="train.batch_size is 10, which 4 devices cannot share evenly: use 8 or 12"):
+    with pytest.raises(UserError, match=r"train.batch_size is 10, which 4 devices cannot share evenly: use 8 or 12"):
         train(tiny(train__batch_size=10), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_train_starts_from_another_runs_weights(whole, tmp_path):
-    config = tiny(train__init_from=str(whole[0]), train__num_steps=1, g_optim__learning_rate=0.0, d_optim__learning_rate=0.0)
+    still = {"g_optim__learning_rate": 0.0, "d_optim__learning_rate": 0.0}
+    config = tiny(train__init_from=str(whole[0]), train__num_steps=1, **still)
     state = train(config, tmp_path)
     assert int(state.step) == 1
     jax.tree.map(assert_array_equal, state.generator.params, whole[1].generator.params)
@@ -230,8 +234,9 @@ def test_train_starts_from_another_runs_weights(whole, tmp_path):
 
 
 def test_train_refuses_to_start_from_other_networks(whole, tmp_path):
-    with pytest.raises(UserError, match="train.init_from .* has other networks"):
-        train(tiny(train__init_from=str(whole[0]), model__base_features=5), tmp_path)
+    with pytest.raises(UserError, match=r"train.init_from .* has other networks"):
+        train(tiny(train__init_from=str(whole[0]), model__base_features=5), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_train_profiles_on_request(tmp_path):

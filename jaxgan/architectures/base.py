@@ -39,7 +39,7 @@ class Architecture(NamedTuple):
     the discriminator also `spectral_norm`. They are called as `generator(z, train=...)` and
     `discriminator(x, train=...) -> DOutput`.
 
-    `check(shape, channel_multipliers, g_kernel_sizes, d_kernel_sizes)` raises `UserError` for what the pair cannot make.
+    `check(shape, channel_multipliers, g_kernel_sizes, d_kernel_sizes)` raises `UserError` for what they cannot make.
     """
 
     generator: Callable[..., nn.Module]

@@ -28,7 +28,7 @@ def check(
 
 
 class Generator(nn.Module):
-    """z [B, z_dim] -> examples [B, *shape] through hidden layers of base_features x multiplier units (default three of 1).
+    """z [B, z_dim] -> examples [B, *shape] through layers of base_features x multiplier units (default three of 1).
 
     ReLU, and batch norm where asked for, after all but the last. Attributes: see `Architecture`.
     """

@@ -54,13 +54,14 @@ def draw_curves(metrics: str | os.PathLike, out: str | os.PathLike) -> None:
     _save(figure, out)
 
 
-def draw_points(real: np.ndarray, fake: np.ndarray, out: str | os.PathLike) -> np.ndarray:
-    """Draws real and generated points f[N, 2] over one another into a PNG and returns it as u8[H, W, 3]."""
+def draw_points(real: np.ndarray | None, fake: np.ndarray, out: str | os.PathLike) -> np.ndarray:
+    """Draws generated points f[N, 2], over real ones if given, into a PNG and returns it as u8[H, W, 3]."""
     figure = _figure(4, 4)
     axes = figure.subplots()
-    axes.scatter(*real.T, s=2, color="0.7", label="data")
+    if real is not None:
+        axes.scatter(*real.T, s=2, color="0.7", label="data")
     axes.scatter(*fake.T, s=2, color="tab:red", alpha=0.5, label="generated")
-    reach = 1.25 * float(np.abs(real).max())
+    reach = 1.25 * float(np.abs(fake if real is None else real).max())
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     axes.legend(loc="upper right", fontsize=7)
     _save(figure, out)
