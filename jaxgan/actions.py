@@ -32,9 +32,9 @@ class NonFiniteError(FloatingPointError):
 
 
 def at_steps(every: int, last: int, act: Callable[..., None]) -> periodic_actions.PeriodicCallback:
-    """`act(step, state=..., metrics=...)` at step 0, every `every` steps and at step `last`; every=0: at `last` only.
+    """`act(step, state=..., metrics=...)` when called with 0, a multiple of `every`, or `last`; every=0: `last` only.
 
-    The one place where it is decided what is due. Call the result after every step.
+    The one rule of what is due. Call the result after every step.
     """
     return periodic_actions.PeriodicCallback(
         every_steps=every or None,
@@ -102,7 +102,9 @@ class Samples:
         self._sample = jax.jit(lambda variables: sample(gan, variables, z))
 
     def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+        check_finite(step, jax.device_get(metrics))
         images = np.asarray(self._sample(state.ema.variables))
+        check_finite(step, {"samples": np.abs(images).max()})
         path = self._workdir / "samples" / f"step_{step:08d}.png"
         if self._points:
             real = self._source.read(np.arange(min(MODE_SAMPLES, len(self._source))))
@@ -139,13 +141,17 @@ class Curves:
 
 
 class Save:
-    """Saves the whole state, if the step's scalars are finite."""
+    """Saves the whole state, if the step's scalars are finite.
 
-    def __init__(self, checkpoints: Checkpoints):
-        self._checkpoints = checkpoints
+    What is written of the steps before must be on disk first: they will not be run again.
+    """
+
+    def __init__(self, checkpoints: Checkpoints, writer: metric_writers.MetricWriter):
+        self._checkpoints, self._writer = checkpoints, writer
 
     def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
         check_finite(step, jax.device_get(metrics))
+        self._writer.flush()
         self._checkpoints.save(step, state)
 
 

@@ -12,15 +12,15 @@ import jax
 import numpy as np
 from absl import logging
 
-from jaxgan.errors import UserError
+from jaxgan.errors import MACHINE, UserError
 
 
 def digest(state: Any) -> int:
-    """CRC-32 of a tree of arrays: their paths, types, shapes and bytes."""
+    """CRC-32 of a tree of arrays: their types, shapes and bytes, in the tree's order."""
     crc = 0
-    for path, leaf in jax.tree_util.tree_leaves_with_path(state):
+    for leaf in jax.tree.leaves(state):
         array = np.ascontiguousarray(leaf)
-        crc = zlib.crc32(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode(), crc)
+        crc = zlib.crc32(f"{array.dtype} {array.shape}".encode(), crc)
         crc = zlib.crc32(array.reshape(-1).view(np.uint8).data, crc)
     return crc
 
@@ -88,6 +88,8 @@ class Checkpoints:
             try:
                 state = self._restore(step, target)
             except Exception as error:  # any of a dozen types, by what is damaged
+                if isinstance(error, OSError) and error.errno in MACHINE:  # no fault of the checkpoint
+                    raise
                 reason = " ".join(str(error).split())[:200]
                 damaged[step] = f"{type(error).__name__}: {reason}"
                 logging.warning(

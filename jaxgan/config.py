@@ -42,7 +42,7 @@ class DataConfig:
     name: str = "mnist"  # the data set within the source; empty for folder and npz
     split: str = "train"
     data_dir: str = ""  # TFDS' directory, the folder of images, or the .npz file
-    image_size: int = 28  # height = width in pixels after resize and centre crop; 0: the source's own
+    image_size: int = 28  # height = width in pixels after resize and center crop; 0: the source's own
     classes: tuple[int | str, ...] = ()  # keep only these, by number or name; empty: all
     max_examples: int = 0  # keep only the first n; 0: all
     horizontal_flip: bool = False  # mirror each image with probability 1/2
@@ -189,6 +189,10 @@ class TrainConfig:
             at_least("train.d_steps_per_g_step", self.d_steps_per_g_step, 1)
         for name in ("sample_every", "checkpoint_every", "profile_at"):
             at_least(f"train.{name}", getattr(self, name), 0)
+        if self.profile_at and self.profile_at + 5 > self.num_steps:
+            raise UserError(
+                f"train.profile_at is {self.profile_at}: its 5 steps must end by train.num_steps, {self.num_steps}."
+            )
         if not 0 <= self.ema_decay < 1:
             raise UserError(
                 f"train.ema_decay is {self.ema_decay}: it must be at least 0 (no averaging) and less than 1."
@@ -242,8 +246,6 @@ class Config:
                 raise UserError(f"model.architecture {model.architecture!r} makes images; synthetic points need 'mlp'.")
             if model.output != "linear":
                 raise UserError(f"model.output {model.output!r} is bounded; synthetic points need 'linear'.")
-        elif model.output == "linear":
-            raise UserError("model.output 'linear' is for synthetic points; images need 'tanh' or 'sigmoid'.")
         if data.image_size and data.source != "synthetic":
             # Channels come from the source; build() checks again with the real shape.
             ARCHITECTURES[model.architecture].check(

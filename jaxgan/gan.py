@@ -15,6 +15,7 @@ import optax
 
 from jaxgan.architectures import ARCHITECTURES
 from jaxgan.config import Config, OptimConfig
+from jaxgan.errors import UserError
 from jaxgan.losses import LOSSES, GANLoss
 from jaxgan.optim import KINDS, OptimHyper, schedule_factor
 from jaxgan.regularizers import REGULARIZERS
@@ -67,12 +68,15 @@ def build(
       shape: of one example, (H, W, C) or (features,).
       axis_name: name of the mapped device axis, or None to call the steps outside of any map.
       generator, discriminator: the caller's own Linen modules in place of the architecture's, called as
-        `generator(z, train=...)` and `discriminator(x, train=...)`; the latter returns `DOutput` or logits.
+        `generator(z, train=...)` and `discriminator(x, train=...)`; the latter returns `DOutput` or logits. They
+        may hold variables of any collection but draw no randomness of their own (no dropout).
 
     Raises:
-      UserError: the architecture cannot make examples of this shape.
+      UserError: the architecture cannot make examples of this shape, or not in the range of `model.output`.
     """
     m = config.model
+    if m.output == "linear" and len(shape) == 3:
+        raise UserError("model.output 'linear' is for points; images need 'tanh' or 'sigmoid'.")
     architecture = ARCHITECTURES[m.architecture]
     if generator is None or discriminator is None:
         architecture.check(shape, m.channel_multipliers, m.g_kernel_sizes, m.d_kernel_sizes)
@@ -129,11 +133,20 @@ def make_hyper(config: Config) -> Hyper:
 
 
 def init(gan: GAN, key: Array) -> GANState:
-    """A fresh state. Call it inside one `jit`: there no two leaves share a buffer, which donation needs."""
+    """A fresh state. Call it inside one `jit`: there no two leaves share a buffer, which donation needs.
+
+    Raises:
+      UserError: a discriminator with batch norm under a penalty, which needs per-example gradients.
+    """
     g_key, d_key = jax.random.split(key)
     # Two examples, because batch norm of one has no variance; their values do not matter.
     g_variables = dict(gan.generator.init(g_key, jnp.zeros((2, gan.z_dim)), train=True))
     d_variables = dict(gan.discriminator.init(d_key, jnp.zeros((2, *gan.shape)), train=True))
+    if "batch_stats" in d_variables and gan.regularizers:
+        raise UserError(
+            f"the discriminator has batch norm, which couples the examples of a batch, so the per-example gradients of "
+            f"{', '.join(gan.regularizers)} are undefined; switch one of them off."
+        )
     # The optimizer's state does not depend on the constants, so any will do.
     any_hyper = OptimHyper(*(jnp.zeros(()) for _ in range(5)))
 

@@ -1,7 +1,7 @@
 """Adversarial losses: pairs of pure functions of logits, and the dict `LOSSES`.
 
 Everywhere `r = D(x)` and `f = D(G(z))` are logits before any sigmoid, of any equal shape, and
-`sp(t) = softplus(t) = log(1 + exp(t))`. Losses are minimised, are computed in at least float32 and stay
+`sp(t) = softplus(t) = log(1 + exp(t))`. Losses are minimized, are computed in at least float32 and stay
 exact for logits of either sign as large as float32 holds, because none of them takes the logarithm of a probability.
 """
 

@@ -8,7 +8,6 @@ Draw samples:             jaxgan --mode=sample --workdir=runs/mnist --out=sample
 from __future__ import annotations
 
 import ast
-import errno
 import os
 import re
 import sys
@@ -17,7 +16,7 @@ from collections.abc import Sequence
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from jaxgan.errors import UserError, suggest
+from jaxgan.errors import MACHINE, UserError, suggest
 
 FLAGS = flags.FLAGS
 APPLICABLE = {
@@ -25,8 +24,6 @@ APPLICABLE = {
     "sample": ("num", "out", "seed", "truncation"),
 }  # mode -> its flags
 INTERRUPTED = 130  # the shell's code for Ctrl-C
-# What the machine's owner has to mend; any other OSError may be a fault of the program and keeps its traceback.
-MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENOMEM}
 
 config_flags.DEFINE_config_file(
     "config", None, "train: experiment, such as configs/mnist.py; --config.KEY=VALUE after it changes it."

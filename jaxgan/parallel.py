@@ -28,8 +28,13 @@ def _virtual_devices() -> int:
     return max(getattr(jax.config, "jax_num_cpu_devices", 1), *map(int, flag), 1)
 
 
-if _virtual_devices() > 1:  # a caller's own setting, in a notebook say; too late if JAX has computed already
-    os.environ.setdefault("PJRT_NPROC", str(THREADS_PER_DEVICE * _virtual_devices()))
+def _provide_threads() -> None:
+    """For virtual devices that a caller has set up, in a notebook say; too late once JAX has computed something."""
+    if _virtual_devices() > 1:
+        os.environ.setdefault("PJRT_NPROC", str(THREADS_PER_DEVICE * _virtual_devices()))
+
+
+_provide_threads()
 
 
 def use_cpu_devices(requested: int | None, batch_size: int) -> None:
@@ -81,10 +86,18 @@ class Devices:
     """
 
     def __init__(self, devices: Sequence[jax.Device] | None = None):
+        _provide_threads()
         self.devices = list(devices or jax.devices())
         self.local = [d for d in self.devices if d.process_index == jax.process_index()]
         # On the *local* mesh even with several processes: pmap takes process-local arrays.
         self.replicated = NamedSharding(Mesh(np.asarray(self.local), (AXIS,)), P())
+
+    @property
+    def description(self) -> str:
+        """How many of which kind, and a CPU's threads, such as "2 x cpu, 8 threads": what bit-equal runs share."""
+        kind = self.devices[0].device_kind
+        threads = os.environ.get("PJRT_NPROC") or os.cpu_count()
+        return f"{len(self.devices)} x {kind}" + (f", {threads} threads" if kind == "cpu" else "")
 
     def map(self, step: Callable) -> Callable:
         """Compiles `step(state, batch, key, hyper) -> (state, metrics)`; the state is donated."""

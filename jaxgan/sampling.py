@@ -127,13 +127,15 @@ def load(
     return Sampler(config, gan, state)
 
 
-def restore_last(workdir: str | os.PathLike, devices: Devices) -> GANState:
+def restore_last(
+    workdir: str | os.PathLike, devices: Devices, generator: nn.Module | None, discriminator: nn.Module | None
+) -> GANState:
     """The state of a run's newest whole checkpoint, on the given devices.
 
     Raises:
       UserError: as `load`.
     """
-    return _restore(workdir, devices, None, None)[2]
+    return _restore(workdir, devices, generator, discriminator)[2]
 
 
 def _restore(workdir, devices, generator, discriminator) -> tuple[Config, GAN, GANState]:

@@ -83,12 +83,13 @@ def d_step(gan: GAN, state: GANState, batch: Batch, key: Array, hyper: Hyper) ->
         real_out, fake_out, stats = _discriminate_both(gan, params, state.discriminator.stats, real, fake)
         loss = gan.loss.d(real_out.logits, fake_out.logits, mean=lambda x: _mean(gan, x))
         penalties = {}
-        for name, penalty in gan.regularizers.items():
+        for i, (name, penalty) in enumerate(gan.regularizers.items()):
 
             def apply(x):
                 return _discriminate(gan, params, stats, x, train=False)[0]
 
-            penalties[name] = penalty(apply, real, fake, jax.random.fold_in(key, PENALTY))
+            penalty_key = jax.random.fold_in(jax.random.fold_in(key, PENALTY), i)
+            penalties[name] = penalty(apply, real, fake, penalty_key)
             loss += hyper.regularizers[name].astype(loss.dtype) * penalties[name]
         return loss, (real_out, fake_out, stats, penalties)
 
@@ -215,13 +216,17 @@ def _mean(gan: GAN, x: Array) -> Array:
 
 
 def _synchronize(gan: GAN, tree):
-    """The tree's mean over the devices, leaves of one type in one collective: many small ones cost a meeting each."""
+    """The tree's mean over the devices, leaves of one type in one collective: many small ones cost a meeting each.
+
+    Integers, such as a counter of a caller's own module, have no mean of their type: the largest is taken.
+    """
     if gan.axis_name is None:
         return tree
     leaves, structure = jax.tree.flatten(tree)
-    for dtype in {leaf.dtype for leaf in leaves}:
+    for dtype in dict.fromkeys(leaf.dtype for leaf in leaves):  # in the same order in every process
         places = [i for i, leaf in enumerate(leaves) if leaf.dtype == dtype]
-        flat = lax.pmean(jnp.concatenate([leaves[i].ravel() for i in places]), gan.axis_name)
+        reduce = lax.pmean if jnp.issubdtype(dtype, jnp.inexact) else lax.pmax
+        flat = reduce(jnp.concatenate([leaves[i].ravel() for i in places]), gan.axis_name)
         ends = itertools.accumulate(leaves[i].size for i in places)
         for i, end in zip(places, ends, strict=True):
             leaves[i] = flat[end - leaves[i].size : end].reshape(leaves[i].shape)

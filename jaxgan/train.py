@@ -9,7 +9,7 @@ import sys
 import threading
 import types
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -71,12 +71,12 @@ def train(
     run = Path(workdir)
     keys = seed_keys(config.seed)
     donor = None
-    if config.train.init_from and not any(run.glob("checkpoints/[0-9]*")):  # before the workdir is touched
-        donor = _donor(config.train.init_from, gan, devices, keys)
+    started = any(path.name.isdigit() for path in run.glob("checkpoints/*"))
+    if config.train.init_from and not started:  # before the workdir is touched
+        donor = _donor(config.train.init_from, gan, devices, keys, generator, discriminator)
     with ExitStack() as stack:
         stack.enter_context(workdirs.locked(run))
-        hardware = f"{len(devices.devices)} x {devices.devices[0].device_kind}"
-        note = workdirs.open_run(run, config, _example(source), hardware)
+        note = workdirs.open_run(run, config, _example(source), devices.description)
         if note:
             print(note, flush=True)
         checkpoints = Checkpoints(run, config.train.keep)
@@ -118,29 +118,8 @@ def _loop(
 ) -> GANState:
     t = config.train
     first, n = int(state.step), gan.d_steps_per_g_step
-    progress = actions.Progress(t.num_steps, t.batch_size)
-    save = actions.Save(checkpoints)
-    due = [
-        actions.at_steps(t.log_every, t.num_steps, actions.Log(writer)),
-        actions.at_steps(t.log_every, t.num_steps, progress),
-        actions.at_steps(t.sample_every, t.num_steps, actions.Curves(run)),
-        actions.at_steps(t.checkpoint_every, t.num_steps, save),
-    ]
-    if t.sample_every:
-        samples = actions.Samples(gan, keys.sample, config.model.output, source, run, writer)
-        if first == 0:
-            samples(0, state=state, metrics={})
-        # Before the log, which then holds the samples' scalars in the same line.
-        due.insert(0, actions.at_steps(t.sample_every, t.num_steps, samples))
-    if t.profile_at:
-        profile = periodic_actions.Profile(
-            logdir=os.fspath(run),
-            num_profile_steps=5,
-            profile_duration_ms=None,
-            first_profile=t.profile_at,
-            every_secs=None,
-        )
-        due.append(lambda step, **_: profile(step))
+    progress, save = actions.Progress(t.num_steps, t.batch_size), actions.Save(checkpoints, writer)
+    due = _actions(config, gan, keys, source, state, progress, save, writer, run)
 
     def batches(step: int) -> dict[str, np.ndarray]:
         make = partial(
@@ -180,6 +159,44 @@ def _loop(
     return state
 
 
+def _actions(
+    config: Config,
+    gan: GAN,
+    keys: Keys,
+    source: Source,
+    state: GANState,
+    progress: actions.Progress,
+    save: actions.Save,
+    writer: metric_writers.MetricWriter,
+    run: Path,
+) -> list[Callable[..., Any]]:
+    """All that is to be called after every step, in this order; a new run's first picture is drawn here."""
+    t = config.train
+    due: list[Callable[..., Any]] = []
+    if t.sample_every:
+        samples = actions.Samples(gan, keys.sample, config.model.output, source, run, writer)
+        if int(state.step) == 0:
+            samples(0, state=state, metrics={})
+        # Before the log, which then holds the samples' scalars in the same line.
+        due.append(actions.at_steps(t.sample_every, t.num_steps, samples))
+    due += [
+        actions.at_steps(t.log_every, t.num_steps, actions.Log(writer)),
+        actions.at_steps(t.log_every, t.num_steps, progress),
+        actions.at_steps(t.sample_every, t.num_steps, actions.Curves(run)),
+        actions.at_steps(t.checkpoint_every, t.num_steps, save),
+    ]
+    if t.profile_at:
+        profile = periodic_actions.Profile(
+            logdir=os.fspath(run),
+            num_profile_steps=5,
+            profile_duration_ms=None,
+            first_profile=t.profile_at,
+            every_secs=None,
+        )
+        due.append(lambda step, **_: profile(step))
+    return due
+
+
 def _load(config: Config) -> Source:
     d = config.data
     return load(
@@ -195,11 +212,16 @@ def _load(config: Config) -> Source:
 
 
 def _example(source: Source) -> dict[str, Any]:
-    """What a resume must find again: the same examples, as far as can be told without reading them all from disk."""
+    """What a resume must find again: the same examples, as far as can be told without reading them all from disk.
+
+    Where files lie does not matter, so the name of a folder or an archive is not part of it.
+    """
     crc = zlib.crc32(source.labels.tobytes())
     if isinstance(source.examples, np.ndarray):
         crc = zlib.crc32(np.ascontiguousarray(source.examples).data, crc)
-    return {"source": source.name, "shape": list(source.shape), "num_examples": len(source), "crc32": crc}
+    kind = source.name.partition("/")[0]
+    name = kind if kind in ("folder", "npz") else source.name
+    return {"source": name, "shape": list(source.shape), "num_examples": len(source), "crc32": crc}
 
 
 def _first_state(
@@ -219,11 +241,13 @@ def _first_state(
     return state
 
 
-def _donor(workdir: str, gan: GAN, devices: Devices, keys: Keys) -> GANState:
+def _donor(
+    workdir: str, gan: GAN, devices: Devices, keys: Keys, generator: nn.Module | None, discriminator: nn.Module | None
+) -> GANState:
     """The last state of another run, whose networks must be the same as ours."""
     from jaxgan.sampling import restore_last
 
-    donor = restore_last(workdir, devices)
+    donor = restore_last(os.path.expanduser(workdir), devices, generator, discriminator)
 
     def shapes(state: GANState) -> dict[str, tuple[int, ...]]:
         nets = {"generator": state.generator.variables, "discriminator": state.discriminator.variables}

@@ -73,7 +73,7 @@ def open_run(workdir: Path, config: Config, example: dict[str, Any], devices: st
       workdir: held by `locked`.
       config: of this run.
       example: what the data are: source, shape, number of examples, checksum of the labels.
-      devices: how many devices of what kind take part, such as "4 x cpu".
+      devices: how many devices of what kind take part, such as "4 x cpu, 16 threads".
 
     Returns:
       A sentence where the resumed run cannot be bit-identical (other devices or versions), else None.
@@ -81,7 +81,12 @@ def open_run(workdir: Path, config: Config, example: dict[str, Any], devices: st
     Raises:
       UserError: the recorded run has another configuration or other data, named field by field.
     """
-    environment = {"devices": devices, "python": platform.python_version(), "versions": _versions()}
+    environment = {
+        "devices": devices,
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "versions": _versions(),
+    }
     path = workdir / "config.json"
     note = None
     if path.exists():
@@ -92,9 +97,10 @@ def open_run(workdir: Path, config: Config, example: dict[str, Any], devices: st
         ]
         if changes:
             listed = "".join(f"\n  {change}" for change in changes)
+            saved = any(p.name.isdigit() for p in (workdir / "checkpoints").glob("*"))
+            advice = "resume it with that" if saved else "nothing was saved of it yet, so you may delete it"
             raise UserError(
-                f"{workdir} holds a run of another configuration; resume it with that, "
-                f"or choose another --workdir:{listed}"
+                f"{workdir} holds a run of another configuration; {advice}, or choose another --workdir:{listed}"
             )
         before, now = (_flat(e) for e in (old["environment"], environment))
         unlike = [f"{k} {before.get(k)} -> {now.get(k)}" for k in {**now, **before} if before.get(k) != now.get(k)]

@@ -85,7 +85,9 @@ def test_log_writes_the_scalars_at_once(tmp_path):
 
 def test_save_saves_what_is_finite_only():
     saved = []
-    save = actions.Save(SimpleNamespace(save=lambda step, state: saved.append((step, state))))
+    save = actions.Save(
+        SimpleNamespace(save=lambda step, state: saved.append((step, state))), SimpleNamespace(flush=lambda: None)
+    )
     save(4, state="good", metrics={"loss/d": jnp.float32(1)})
     with pytest.raises(actions.NonFiniteError, match="at step 5: loss/d is nan"):
         save(5, state="bad", metrics={"loss/d": jnp.float32(np.nan)})

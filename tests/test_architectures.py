@@ -87,6 +87,11 @@ def test_dcgan_refuses_other_shapes(shape):
         build(small("dcgan"), shape)
 
 
+def test_build_refuses_unbounded_images():
+    with pytest.raises(UserError, match=r"model.output 'linear' is for points"):
+        build(small("mlp", output="linear"), (8, 8, 1))
+
+
 def test_dcgan_parameters_start_as_the_paper_says(key):
     gan = build(Config.from_dict({"model": {"base_features": 16}}), (28, 28, 1))
     kernel = np.asarray(jax.jit(partial(init, gan))(key).generator.params["Dense_0"]["kernel"])

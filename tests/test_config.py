@@ -77,7 +77,7 @@ WRONG = [
     (dict(model__channel_multipliers=(1, 2, 4)), r"model.channel_multipliers has 3 entries.* 2 layers"),
     (dict(model__channel_multipliers=(1, 0)), r"model.channel_multipliers is 0"),
     (dict(model__z_distribution="gaussian"), r"model.z_distribution 'gaussian' .*normal, uniform"),
-    (dict(model__output="linear"), r"model.output 'linear' is for synthetic points"),
+    (dict(train__profile_at=9998), r"train.profile_at is 9998: .*num_steps, 10000"),
     (dict(data__image_size=30), r"'dcgan' cannot make examples of shape 30x30x1: .*28, 32, 64, 128"),
     (dict(data__source="synthetic", data__name="ring"), r"synthetic points need 'mlp'"),
     (dict(data__source="synthetic", data__name="ring", model__architecture="mlp"), r"'tanh' is bounded"),

@@ -94,7 +94,7 @@ def test_train_keeps_the_newest_checkpoints(whole):
 def test_train_writes_config_and_tensorboard_events(whole):
     record = json.loads((whole[0] / "config.json").read_text())
     assert Config.from_dict(record["config"]) == tiny()
-    assert record["example"]["shape"] == [8, 8, 1] and record["environment"]["devices"] == "4 x cpu"
+    assert record["example"]["shape"] == [8, 8, 1] and record["environment"]["devices"] == "4 x cpu, 16 threads"
     assert list(whole[0].glob("events.out.tfevents.*"))
 
 
@@ -148,7 +148,7 @@ def test_train_on_another_number_of_devices_says_so(whole, tmp_path, monkeypatch
     two = jax.devices()[:2]
     monkeypatch.setattr(jax, "devices", lambda: two)
     state = train(tiny(), tmp_path)
-    assert "devices 4 x cpu -> 2 x cpu" in capsys.readouterr().out
+    assert "devices 4 x cpu, 16 threads -> 2 x cpu, 16 threads" in capsys.readouterr().out
     near = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)  # noqa: E731
     jax.tree.map(near, state.ema.params, whole[1].ema.params)
 
@@ -237,6 +237,95 @@ def test_train_refuses_to_start_from_other_networks(whole, tmp_path):
     with pytest.raises(UserError, match=r"train.init_from .* has other networks"):
         train(tiny(train__init_from=str(whole[0]), model__base_features=5), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_train_killed_while_saving_another_runs_weights_takes_them_again(whole, tmp_path):
+    still = {"g_optim__learning_rate": 0.0, "d_optim__learning_rate": 0.0}
+    config = tiny(train__init_from=str(whole[0]), train__num_steps=1, **still)
+    train(config, tmp_path)
+    shutil.rmtree(tmp_path / "checkpoints")
+    (tmp_path / "checkpoints" / "0.orbax-checkpoint-tmp").mkdir(parents=True)
+    state = train(config, tmp_path)
+    jax.tree.map(assert_array_equal, state.generator.params, whole[1].generator.params)
+
+
+def test_train_starts_from_a_run_of_the_callers_own_modules(tmp_path):
+    train(tiny(train__num_steps=1), tmp_path / "a", discriminator=Small())
+    config = tiny(train__num_steps=1, train__init_from=str(tmp_path / "a"))
+    assert int(train(config, tmp_path / "b", discriminator=Small()).step) == 1
+
+
+def test_train_keeps_the_type_of_a_modules_own_counter(tmp_path):
+    class Counting(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train):
+            count = self.variable("counts", "n", lambda: jax.numpy.int32(0))
+            if train and not self.is_initializing() and self.is_mutable_collection("counts"):
+                count.value += 1
+            return nn.Dense(1)(x.reshape(len(x), -1))
+
+    state = train(tiny(), tmp_path, discriminator=Counting())
+    assert state.discriminator.stats["counts"]["n"] == 6
+    assert state.discriminator.stats["counts"]["n"].dtype == np.int32
+    assert jaxgan.load(tmp_path, discriminator=Counting()).step == 6
+
+
+def test_train_refuses_a_penalty_on_a_module_with_batch_norm(tmp_path):
+    class Coupled(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train):
+            x = nn.BatchNorm(use_running_average=not train)(x.reshape(len(x), -1))
+            return nn.Dense(1)(x)
+
+    with pytest.raises(UserError, match="per-example gradients of r1 are undefined"):
+        train(tiny(regularizers__r1=1.0), tmp_path, discriminator=Coupled())
+
+
+POINTS = {
+    "data": {"source": "synthetic", "name": "ring", "max_examples": 64},
+    "model": {**TINY["model"], "output": "linear", "g_batch_norm": False, "d_spectral_norm": False},
+}
+
+
+def test_train_writes_what_samples_count_before_a_checkpoint_makes_it_final(tmp_path, monkeypatch):
+    """With intervals that do not divide: a run killed right after a save must have on disk all rows up to it."""
+    intervals = {"num_steps": 8, "log_every": 8, "sample_every": 2, "checkpoint_every": 4}
+    config = Config.from_dict({**POINTS, "train": {**TINY["train"], **intervals}})
+    seen = []
+    real = jaxgan.train.actions.Checkpoints.save
+
+    def save(self, step, state):
+        seen.append([row["step"] for row in read_metrics(tmp_path / "metrics.jsonl")])
+        real(self, step, state)
+
+    monkeypatch.setattr(jaxgan.train.actions.Checkpoints, "save", save)
+    train(config, tmp_path)
+    assert seen == [[0, 2, 4], [0, 2, 4, 6, 8]]
+
+
+def test_train_names_step_and_scalar_when_samples_are_due_too(tmp_path):
+    values = {**POINTS, "train": {**TINY["train"], "sample_every": 1}, "g_optim": {"learning_rate": 1e38}}
+    with pytest.raises(NonFiniteError, match=r"training stopped at step \d+: .* (nan|inf)"):
+        train(Config.from_dict(values), tmp_path)
+
+
+def test_train_takes_points_of_the_caller(tmp_path):
+    config = tiny(model__output="linear")
+    state = train(config, tmp_path, source=np.random.RandomState(0).randn(40, 3).astype(np.float32) * 5)
+    assert state.generator.params["Dense_1"]["kernel"].shape[-1] == 3
+
+
+def test_train_resumes_after_its_folder_has_moved(tmp_path, tiny_digits):
+    from PIL import Image
+
+    (tmp_path / "here").mkdir()
+    for i, image in enumerate(tiny_digits[0][:12]):
+        Image.fromarray(image[..., 0]).save(tmp_path / "here" / f"{i}.png")
+    options = {"data__source": "folder", "data__name": "", "data__max_examples": 0}
+    train(tiny(**options, data__data_dir=str(tmp_path / "here"), train__num_steps=2), tmp_path / "run")
+    (tmp_path / "here").rename(tmp_path / "there")
+    state = train(tiny(**options, data__data_dir=str(tmp_path / "there"), train__num_steps=3), tmp_path / "run")
+    assert int(state.step) == 3
 
 
 def test_train_profiles_on_request(tmp_path):

@@ -90,7 +90,7 @@ def test_open_run_refuses_another_configuration_field_by_field(run):
 
 def test_open_run_lets_resumable_fields_change(run):
     train = TrainConfig(
-        num_steps=7, log_every=1, sample_every=2, checkpoint_every=3, keep=4, profile_at=5, init_from="x"
+        num_steps=17, log_every=1, sample_every=2, checkpoint_every=3, keep=4, profile_at=5, init_from="x"
     )
     config = Config(train=train, data=dataclasses.replace(Config().data, data_dir="elsewhere"))
     assert workdir.open_run(run, config, EXAMPLE, "2 x cpu") is None

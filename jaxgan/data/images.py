@@ -62,7 +62,7 @@ def flatten(image: "PILImage") -> np.ndarray:
 
 
 def resize(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Crops the centre square of `[H, W, C]` and resamples it to `[size, size, C]` (Lanczos, antialiased).
+    """Crops the center square of `[H, W, C]` and resamples it to `[size, size, C]` (Lanczos, antialiased).
 
     uint8 stays uint8; float32 is resampled as it is and kept within the range it had.
     """
@@ -97,7 +97,7 @@ def resize_all(images: np.ndarray, size: int) -> np.ndarray:
 
 
 def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
-    """uint8 `[H, W, 1 or 3]` as `[H, W, channels]`: gray is repeated, colour turned into luma."""
+    """uint8 `[H, W, 1 or 3]` as `[H, W, channels]`: gray is repeated, color turned into luma."""
     from PIL import Image
 
     if pixels.shape[-1] == channels:

@@ -41,7 +41,7 @@ def load(
         name (tfds); not used by folder and npz.
       split: "train", "test", or what the source has; an .npz file is one split, whatever it is called.
       data_dir: TFDS' directory, the folder of images, or the path of the .npz file.
-      image_size: side in pixels to which images are resampled, after cropping their centre square; 0 keeps
+      image_size: side in pixels to which images are resampled, after cropping their center square; 0 keeps
         the source's own size. Not used by synthetic.
       classes: keep these classes only, by number or name; their labels stay the same numbers.
       max_examples: keep the first so many of what is left; 0 keeps all.
@@ -226,7 +226,7 @@ def _npz(request: Request) -> Source:
 
 
 def synthetic_modes(name: str) -> tuple[np.ndarray, float]:
-    """The mixture's centres, float64 `[K, 2]`, and the standard deviation of each Gaussian.
+    """The mixture's centers, float64 `[K, 2]`, and the standard deviation of each Gaussian.
 
     >>> centers, sigma = synthetic_modes("ring")
     >>> centers.shape, sigma

@@ -19,7 +19,7 @@ def save(path, array, **options):
 
 @pytest.fixture
 def classes_folder(tmp_path):
-    """Two classes of three colour images."""
+    """Two classes of three color images."""
     for i in range(6):
         save(tmp_path / ("cat" if i < 3 else "dog") / f"{i}.png", pixels(i))
     return tmp_path
@@ -79,7 +79,7 @@ def test_folder_has_one_channel_if_every_image_is_gray(tmp_path):
     assert load("folder", data_dir=str(tmp_path), image_size=12).shape == (12, 12, 1)
 
 
-def test_folder_has_three_channels_if_any_image_has_colour(tmp_path):
+def test_folder_has_three_channels_if_any_image_has_color(tmp_path):
     save(tmp_path / "a.png", pixels(0, channels=1))
     save(tmp_path / "b.png", pixels(1))
     source = load("folder", data_dir=str(tmp_path), image_size=12)

@@ -13,13 +13,13 @@ def pixels(seed, height=12, width=12, channels=3):
     return np.random.RandomState(seed).randint(0, 256, (height, width, channels)).astype(np.uint8)
 
 
-def test_resize_of_a_colour_image_equals_resizing_each_channel():
+def test_resize_of_a_color_image_equals_resizing_each_channel():
     image = pixels(0, 20, 31)
     channels = [resize(image[..., c : c + 1], 9) for c in range(3)]
     np.testing.assert_array_equal(resize(image, 9), np.concatenate(channels, axis=-1))
 
 
-def test_resize_to_the_same_side_only_crops_the_centre():
+def test_resize_to_the_same_side_only_crops_the_center():
     image = pixels(0, 8, 12)
     np.testing.assert_array_equal(resize(image, 8), image[:, 2:10])
 

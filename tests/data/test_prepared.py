@@ -51,7 +51,7 @@ def write_tfds(data_dir, images, labels=None, *, name="tiny", shape=(None, None,
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """Nine labelled colour images of one size, prepared as array_record."""
+    """Nine labelled color images of one size, prepared as array_record."""
     data_dir = tmp_path_factory.mktemp("tfds")
     write_tfds(data_dir, [pixels(i) for i in range(9)], np.arange(9) % 3)
     return str(data_dir)
@@ -100,13 +100,13 @@ def test_tfds_resizes_unlike_sizes(tmp_path):
     assert load("tfds", name="tiny", data_dir=str(tmp_path), image_size=8).read([0, 1]).shape == (2, 8, 8, 3)
 
 
-def test_tfds_repeats_gray_files_where_colour_is_declared(tmp_path):
+def test_tfds_repeats_gray_files_where_color_is_declared(tmp_path):
     write_tfds(tmp_path, [pixels(0, channels=1)])
     image = load("tfds", name="tiny", data_dir=str(tmp_path)).read([0])[0]
     np.testing.assert_array_equal(image, np.repeat(pixels(0, channels=1), 3, axis=-1))
 
 
-def test_tfds_takes_the_luma_of_colour_files_where_gray_is_declared(tmp_path):
+def test_tfds_takes_the_luma_of_color_files_where_gray_is_declared(tmp_path):
     write_tfds(tmp_path, [pixels(0)], shape=(12, 12, 1))
     image = load("tfds", name="tiny", data_dir=str(tmp_path)).read([0])[0]
     assert np.abs(image[..., 0] - pixels(0) @ [0.299, 0.587, 0.114]).max() < 1

@@ -21,7 +21,7 @@ def save(path, array, **options):
 
 @pytest.fixture
 def classes_folder(tmp_path):
-    """Two classes of three colour images."""
+    """Two classes of three color images."""
     for i in range(6):
         save(tmp_path / ("cat" if i < 3 else "dog") / f"{i}.png", pixels(i))
     return tmp_path
