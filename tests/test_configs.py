@@ -37,4 +37,4 @@ def test_config_file_builds_and_survives_json(path):
 def test_config_file_header_gives_its_command_and_result(path):
     header = path.read_text().split('"""')[1]
     assert f"--config=configs/{path.name}" in header
-    assert "Result" in header
+    assert "Result: " in header and "RESULT" not in header
