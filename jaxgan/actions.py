@@ -97,6 +97,8 @@ class Samples:
     ):
         self._output, self._source, self._workdir, self._writer = output, source, workdir, writer
         self._points = gan.shape == (2,)
+        if not self._points and (len(gan.shape) != 3 or gan.shape[-1] not in (1, 3)):
+            print(f"no pictures of samples: a PNG cannot show examples of shape {gan.shape}", flush=True)
         count = MODE_SAMPLES if self._points else GRID_COLUMNS**2
         z = latents(key, jnp.arange(count), gan.z_dim, gan.z_distribution)
         self._sample = jax.jit(lambda variables: sample(gan, variables, z))
@@ -114,7 +116,7 @@ class Samples:
             picture = grid(to_uint8(images, self._output), GRID_COLUMNS)
             save_png(path, picture)
         else:
-            return  # neither points nor images that a PNG can show
+            return  # said at the start
         self._writer.write_images(step, {"samples": picture})
 
     def _count(self, step: int, points: np.ndarray) -> None:
