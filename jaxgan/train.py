@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import signal
 import sys
@@ -25,9 +24,10 @@ from jaxgan.checkpoint import Checkpoints
 from jaxgan.config import Config, as_config
 from jaxgan.data import Source, check_range, from_arrays, load, make_batch, prefetch
 from jaxgan.errors import UserError
-from jaxgan.gan import GAN, build, init, make_hyper
+from jaxgan.gan import GAN, build, make_hyper
 from jaxgan.parallel import AXIS, Devices, check_divisible
-from jaxgan.state import GANState, NetState
+from jaxgan.start import find_donor, first_state
+from jaxgan.state import GANState
 from jaxgan.steps import Keys, seed_keys, train_step
 from jaxgan.writers import JsonlWriter, SummaryWriter, metric_writers, periodic_actions
 
@@ -73,7 +73,7 @@ def train(
     donor = None
     started = any(path.name.isdigit() for path in run.glob("checkpoints/*"))
     if config.train.init_from and not started:  # before the workdir is touched
-        donor = _donor(config.train.init_from, gan, devices, keys, generator, discriminator)
+        donor = find_donor(config.train.init_from, gan, devices, keys, generator, discriminator)
     with ExitStack() as stack:
         stack.enter_context(workdirs.locked(run))
         note = workdirs.open_run(run, config, _example(source), devices.description)
@@ -81,7 +81,7 @@ def train(
             print(note, flush=True)
         checkpoints = Checkpoints(run, config.train.keep)
         stack.callback(checkpoints.close)
-        state = _first_state(gan, devices, keys, donor, checkpoints, run)
+        state = first_state(gan, devices, keys, donor, checkpoints, run)
         step = int(state.step)
         if step >= config.train.num_steps:
             print(f"{run} is complete: step {step} of {config.train.num_steps}.", flush=True)
@@ -222,67 +222,6 @@ def _example(source: Source) -> dict[str, Any]:
     kind = source.name.partition("/")[0]
     name = kind if kind in ("folder", "npz") else source.name
     return {"source": name, "shape": list(source.shape), "num_examples": len(source), "crc32": crc}
-
-
-def _first_state(
-    gan: GAN, devices: Devices, keys: Keys, donor: GANState | None, checkpoints: Checkpoints, run: Path
-) -> GANState:
-    """The newest whole checkpoint, or else a fresh state, with the donor's weights where there is one."""
-    make = partial(init, gan, keys.init)
-    restored = checkpoints.restore(devices.abstract(jax.eval_shape(make)), repair=True)
-    if restored is not None:
-        print(f"resuming {run} from step {restored[0]}", flush=True)
-        return restored[1]
-    state = devices.replicate(make)
-    _show_parameters(state)
-    if donor is not None:
-        state = _take_weights(state, donor)
-        checkpoints.save(0, state)  # so that a later change of the other run changes nothing here
-    return state
-
-
-def _donor(
-    workdir: str, gan: GAN, devices: Devices, keys: Keys, generator: nn.Module | None, discriminator: nn.Module | None
-) -> GANState:
-    """The last state of another run, whose networks must be the same as ours."""
-    from jaxgan.sampling import restore_last
-
-    donor = restore_last(os.path.expanduser(workdir), devices, generator, discriminator)
-
-    def shapes(state: GANState) -> dict[str, tuple[int, ...]]:
-        nets = {"generator": state.generator.variables, "discriminator": state.discriminator.variables}
-        leaves = jax.tree_util.tree_leaves_with_path(nets)
-        return {".".join(str(key.key) for key in path): leaf.shape for path, leaf in leaves}
-
-    ours, theirs = shapes(jax.eval_shape(partial(init, gan, keys.init))), shapes(donor)
-    for name in sorted({*ours, *theirs}):
-        if ours.get(name) != theirs.get(name):
-            raise UserError(
-                f"train.init_from {workdir} has other networks: {name} is {theirs.get(name, 'absent')} there "
-                f"and {ours.get(name, 'absent')} here."
-            )
-    return donor
-
-
-def _take_weights(state: GANState, donor: GANState) -> GANState:
-    """This state with another's weights and statistics; optimizers and step start anew."""
-
-    def take(ours: NetState, theirs: NetState) -> NetState:
-        return dataclasses.replace(ours, params=theirs.params, stats=theirs.stats)
-
-    return dataclasses.replace(
-        state,
-        generator=take(state.generator, donor.generator),
-        discriminator=take(state.discriminator, donor.discriminator),
-        ema=donor.ema,
-    )
-
-
-def _show_parameters(state: GANState) -> None:
-    from clu import parameter_overview
-
-    for name, net in (("generator", state.generator), ("discriminator", state.discriminator)):
-        print(f"{name}:\n{parameter_overview.get_parameter_overview(net.params, include_stats=False)}", flush=True)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ LAYERS = (
     {"parallel", "checkpoint", "workdir", "writers"},
     {"actions"},
     {"sampling"},
+    {"start"},
     {"train"},
     {"main"},
 )
