@@ -17,8 +17,8 @@ def get_config():
     config.g_optim.learning_rate = 1e-3
     config.d_optim.learning_rate = 3e-4
     for optim in (config.g_optim, config.d_optim):
-        optim.schedule, optim.schedule_steps = "linear", 8000
-    config.train.num_steps = 8000
+        optim.schedule, optim.schedule_steps = "linear", 7000
+    config.train.num_steps = 7000
     config.train.batch_size = 32
     config.train.log_every = 200
     config.train.sample_every = 1000
