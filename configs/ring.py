@@ -1,8 +1,8 @@
 """Ring of 8 Gaussians (radius 1, sigma 0.01): does a generator of points find every mode?
 
 Command: python -m jaxgan.main --config=configs/ring.py --workdir=runs/ring --config.seed=0
-Result: 8 of 8 modes and 94.9 to 95.9 % of high quality (2,500 samples, min_share 0.01) in seeds 0 to 4; 89 to 166 s on two
-CPU cores.
+Result: 8 of 8 modes and 94.9 to 95.9 % of high quality (2,500 samples, min_share 0.01) in seeds 0 to 4; 89 to
+166 s on two CPU cores.
 """
 
 from jaxgan import defaults
