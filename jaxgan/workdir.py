@@ -36,6 +36,8 @@ def locked(workdir: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"another run is using {workdir}: wait for it, or choose another --workdir.") from None
+        except OSError as error:
+            raise UserError(f"--workdir {workdir} cannot be locked ({error.strerror}): choose another.") from None
         yield
 
 

@@ -1,5 +1,6 @@
 import copy
 import dataclasses
+import errno
 import json
 import os
 import signal
@@ -186,3 +187,12 @@ def test_lock_refuses_a_path_that_cannot_be_written(tmp_path):
     for path, reason in ((tmp_path / "file", "File exists"), (tmp_path / "file" / "run", "Not a directory")):
         with pytest.raises(UserError, match=f"--workdir {path} cannot be used: {reason}"), workdir.locked(path):
             pass
+
+
+def test_lock_refuses_a_file_system_without_locks(tmp_path, monkeypatch):
+    def refuse(*args):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(workdir.fcntl, "flock", refuse)
+    with pytest.raises(UserError, match=r"cannot be locked \(No locks available\)"), workdir.locked(tmp_path):
+        pass
