@@ -329,3 +329,24 @@ def test_devices_compile_a_step_once():
         changed = devices.put(jax.tree.map(lambda x, s=scale: x * s, hyper))
         state, _ = step(state, devices.shard([first(batches(1))]), key, changed)
     assert len(traces) == 1
+
+
+def test_devices_may_be_mapped_by_shard_map_too():
+    """The same step under the newer map, which keeps the global batch in one array."""
+    from jax.sharding import Mesh, PartitionSpec
+
+    c = config(model__d_batch_norm=True)
+    gan = build(c, (8, 8, 1), AXIS)
+    replicated, split = PartitionSpec(), PartitionSpec(None, AXIS)
+    step = jax.shard_map(
+        partial(train_step, gan),
+        mesh=Mesh(np.asarray(jax.devices()[:4]), (AXIS,)),
+        in_specs=(replicated, split, replicated, replicated),
+        out_specs=(replicated, replicated),
+        check_vma=False,
+    )
+    state = jax.jit(partial(init, gan))(seed_keys(0).init)
+    new, metrics = jax.jit(step)(state, batches(1, seed=0), seed_keys(0).train, make_hyper(c))
+    expected, expected_metrics = run(c, 4, steps=1)
+    jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5, atol=1e-6), new, expected)
+    jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5), metrics, expected_metrics)
