@@ -19,6 +19,7 @@ LAYERS = (
     {"errors"},
     {"nn", "losses", "optim", "regularizers", "state", "metrics", "monitor", "grid", "data", "checks"},
     {"architectures"},
+    {"sections"},
     {"config"},
     {"gan"},
     {"steps"},
