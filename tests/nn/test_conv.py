@@ -7,7 +7,16 @@ import pytest
 from jax import lax
 
 from jaxgan.errors import UserError
-from jaxgan.nn.conv import Conv, ConvTranspose, Dense, conv, conv_kernel_gradient, conv_transpose
+from jaxgan.nn.conv import (
+    Conv,
+    ConvTranspose,
+    Dense,
+    conv,
+    conv_kernel_gradient,
+    conv_pool,
+    conv_transpose,
+    upsample_conv,
+)
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # kernel, stride, height, width, input channels, output channels
@@ -213,3 +222,32 @@ def test_layer_bias_is_added_per_channel(name):
 def test_layer_without_bias_has_none(name):
     layer = LAYERS[name].clone(use_bias=False)
     assert set(abstract_init(layer, normal(2, 6, 6, 3))[1]["params"]) == {"kernel"}
+
+
+def resampled(resample):
+    """The convolution with its resampling as a step of its own."""
+
+    def enlarge(x):
+        return jnp.kron(x, jnp.ones((1, 2, 2, 1)))
+
+    def average(x):
+        return lax.reduce_window(x, 0.0, lax.add, (1, 2, 2, 1), (1, 2, 2, 1), "VALID") / 4
+
+    return {
+        "up": (upsample_conv, lambda x, k: stock_conv(enlarge(x), k, 1)),
+        "down": (conv_pool, lambda x, k: average(stock_conv(x, k, 1))),
+    }[resample]
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+@pytest.mark.parametrize("resample", ["up", "down"])
+def test_resampling_is_fused_into_the_kernel(resample, kernel_size):
+    ours, stock = resampled(resample)
+    x, kernel = normal(2, 6, 4, 3), normal(kernel_size, kernel_size, 3, 2)
+    assert_same(lambda f: f, ours, stock, x, kernel)
+    assert_same(lambda f: jax.grad(lambda x, k: jnp.sum(jnp.sin(f(x, k))), (0, 1)), ours, stock, x, kernel)
+
+
+def test_resampling_refuses_even_kernels():
+    with pytest.raises(UserError, match="odd kernel, not 4x4"):
+        conv_pool(normal(1, 4, 4, 2), normal(4, 4, 2, 2))
