@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -76,8 +77,54 @@ def d_step(gan: GAN, state: GANState, batch: Batch, key: Array, hyper: Hyper) ->
 
     `key` belongs to this update alone: `train_step` derives it from the seed, the step and the update's number.
     """
-    real = batch["image"]
-    fake, _ = _generate(gan, state.generator.params, state.generator.stats, _z(gan, key, len(real)))
+    return _update_d(gan, state, batch["image"], _generate(gan, state.generator, key, batch).images, key, hyper)
+
+
+def g_step(gan: GAN, state: GANState, batch: Batch, key: Array, hyper: Hyper) -> tuple[GANState, Metrics]:
+    """One generator update with its average. The discriminator leaves it bit-identical; `step` grows by one.
+
+    With the `key` and `batch` of a D-step it sees that step's latents and real examples, as the usual loops do.
+    """
+    return _update_g(gan, state, batch["image"], _generate(gan, state.generator, key, batch), hyper)
+
+
+def train_step(gan: GAN, state: GANState, batch: Batch, key: Array, hyper: Hyper) -> tuple[GANState, Metrics]:
+    """`gan.d_steps_per_g_step` D-steps and one G-step, in `gan.order`.
+
+    Args:
+      gan: static.
+      state: donated by the caller who compiles this.
+      batch: leaves [n, B, ...], the examples of D-step i at i.
+      key: the run's seed key, the same at every step; what is drawn depends on it and on `state.step` only.
+      hyper: the swept scalars.
+
+    Returns:
+      The next state, and the metrics of the G-step and of the last D-step.
+    """
+    n = gan.d_steps_per_g_step
+    step_key = jax.random.fold_in(key, state.step)
+    keys = [jax.random.fold_in(step_key, i) for i in range(n)]
+    batches = [jax.tree.map(lambda x, i=i: x[i], batch) for i in range(n)]
+    # Unrolled rather than scanned: on CPU a convolution inside a scan loses its threads, and n is small.
+    if gan.order == "g_first":
+        state, metrics = g_step(gan, state, batches[0], keys[0], hyper)
+        for batch, key in zip(batches, keys, strict=True):
+            state, d_metrics = d_step(gan, state, batch, key, hyper)
+        return state, metrics | d_metrics
+    for batch, key in zip(batches[:-1], keys[:-1], strict=True):
+        state, _ = d_step(gan, state, batch, key, hyper)
+    # The generator is the same in the last D-step and in the G-step after it, and so are its latents: it runs once.
+    generated = _generate(gan, state.generator, keys[-1], batches[-1])
+    real = batches[-1]["image"]
+    state, d_metrics = _update_d(gan, state, real, generated.images, keys[-1], hyper)
+    state, g_metrics = _update_g(gan, state, real, generated, hyper)
+    return state, d_metrics | g_metrics
+
+
+def _update_d(
+    gan: GAN, state: GANState, real: Array, fake: Array, key: Array, hyper: Hyper
+) -> tuple[GANState, Metrics]:
+    """`d_step` on given examples."""
 
     def loss_fn(params: Params):
         real_out, fake_out, stats = _discriminate_both(gan, params, state.discriminator.stats, real, fake)
@@ -109,60 +156,33 @@ def d_step(gan: GAN, state: GANState, batch: Batch, key: Array, hyper: Hyper) ->
     return dataclasses.replace(state, discriminator=discriminator), {**_synchronize(gan, metrics), "grad_norm/d": norm}
 
 
-def g_step(gan: GAN, state: GANState, batch: Batch, key: Array, hyper: Hyper) -> tuple[GANState, Metrics]:
-    """One generator update with its average. The discriminator leaves it bit-identical; `step` grows by one.
+class _Generated(NamedTuple):
+    """Images of a training pass, the moved statistics, and the derivative: d loss / d images -> (d loss / d params,)."""
 
-    With the `key` and `batch` of a D-step it sees that step's latents and real examples, as the usual loops do.
-    """
-    real = batch["image"]
-    z = _z(gan, key, len(real))
+    images: Array
+    stats: Stats
+    pullback: Callable[[Array], tuple[Params]]
+
+
+def _update_g(gan: GAN, state: GANState, real: Array, generated: _Generated, hyper: Hyper) -> tuple[GANState, Metrics]:
+    """`g_step` on given examples."""
     d = state.discriminator
 
-    def loss_fn(params: Params):
-        fake, stats = _generate(gan, params, state.generator.stats, z)
+    def loss_fn(fake: Array) -> Array:
         fake_logits = _discriminate(gan, d.params, d.stats, fake, train=True)[0].logits
         if gan.loss.relativistic:
             real_logits = _discriminate(gan, d.params, d.stats, real, train=True)[0].logits
         else:
             real_logits = fake_logits  # never read
-        return gan.loss.g(real_logits, fake_logits, mean=lambda x: _mean(gan, x)), stats
+        return gan.loss.g(real_logits, fake_logits, mean=lambda x: _mean(gan, x))
 
-    (loss, stats), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.generator.params)
+    loss, by_images = jax.value_and_grad(loss_fn)(generated.images)
+    (grads,) = generated.pullback(by_images)
     factor = gan.g_schedule(state.step)
-    generator, norm = _update(gan, gan.g_tx, hyper.g_optim, factor, state.generator, grads, stats)
+    generator, norm = _update(gan, gan.g_tx, hyper.g_optim, factor, state.generator, grads, generated.stats)
     ema = ema_update(state.ema, generator, state.step, hyper.ema_decay)
     state = dataclasses.replace(state, step=state.step + 1, generator=generator, ema=ema)
     return state, {**_synchronize(gan, {"loss/g": loss}), "grad_norm/g": norm}
-
-
-def train_step(gan: GAN, state: GANState, batch: Batch, key: Array, hyper: Hyper) -> tuple[GANState, Metrics]:
-    """`gan.d_steps_per_g_step` D-steps and one G-step, in `gan.order`.
-
-    Args:
-      gan: static.
-      state: donated by the caller who compiles this.
-      batch: leaves [n, B, ...], the examples of D-step i at i.
-      key: the run's seed key, the same at every step; what is drawn depends on it and on `state.step` only.
-      hyper: the swept scalars.
-
-    Returns:
-      The next state, and the metrics of the G-step and of the last D-step.
-    """
-    n = gan.d_steps_per_g_step
-    step_key = jax.random.fold_in(key, state.step)
-    keys = [jax.random.fold_in(step_key, i) for i in range(n)]
-    batches = [jax.tree.map(lambda x, i=i: x[i], batch) for i in range(n)]
-    metrics: Metrics = {}
-    if gan.order == "g_first":
-        state, metrics = g_step(gan, state, batches[0], keys[0], hyper)
-    # Unrolled rather than scanned: on CPU a convolution inside a scan loses its threads, and n is small.
-    for i in range(n):
-        state, d_metrics = d_step(gan, state, batches[i], keys[i], hyper)
-        metrics |= d_metrics
-    if gan.order == "d_first":
-        state, g_metrics = g_step(gan, state, batches[-1], keys[-1], hyper)
-        metrics |= g_metrics
-    return state, metrics
 
 
 def _z(gan: GAN, key: Array, n: int) -> Array:
@@ -171,10 +191,15 @@ def _z(gan: GAN, key: Array, n: int) -> Array:
     return latents(jax.random.fold_in(key, Z), start + jnp.arange(n), gan.z_dim, gan.z_distribution)
 
 
-def _generate(gan: GAN, params: Params, stats: Stats, z: Array) -> tuple[Array, Stats]:
-    """Images in training mode, and the moved statistics (which a D-step drops)."""
-    images, moved = gan.generator.apply({"params": params, **stats}, z, train=True, mutable=list(stats))
-    return images, {**stats, **moved}
+def _generate(gan: GAN, net: NetState, key: Array, batch: Batch) -> _Generated:
+    """As many images as there are real ones, in training mode; a D-step drops all but the images."""
+    z = _z(gan, key, len(batch["image"]))
+
+    def images(params: Params) -> tuple[Array, Stats]:
+        return gan.generator.apply({"params": params, **net.stats}, z, train=True, mutable=list(net.stats))  # type: ignore[return-value]
+
+    fake, pullback, moved = jax.vjp(images, net.params, has_aux=True)
+    return _Generated(fake, {**net.stats, **moved}, pullback)
 
 
 def _discriminate(
