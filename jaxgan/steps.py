@@ -157,7 +157,7 @@ def _update_d(
 
 
 class _Generated(NamedTuple):
-    """Images of a training pass, the moved statistics, and the derivative: d loss / d images -> (d loss / d params,)."""
+    """Images of a training pass, moved statistics, and the derivative: d loss / d images -> (d loss / d params,)."""
 
     images: Array
     stats: Stats
