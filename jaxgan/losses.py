@@ -22,12 +22,14 @@ class GANLoss(NamedTuple):
     """The two losses of one game, each `(real_logits, fake_logits, mean=jnp.mean) -> scalar`.
 
     `relativistic` says that the generator's loss reads `real_logits` too, so that steps of other losses
-    need not compute them.
+    need not compute them. `coupled` says that a mean over the batch goes into each example's term, so that the loss of
+    a batch is not the mean of the losses of its parts.
     """
 
     d: Callable[..., Array]
     g: Callable[..., Array]
     relativistic: bool = False
+    coupled: bool = False
 
 
 def logits_pair(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
@@ -129,5 +131,5 @@ LOSSES: dict[str, GANLoss] = {
     "wasserstein": GANLoss(wasserstein_d, wasserstein_g),
     "hinge": GANLoss(hinge_d, wasserstein_g),
     "relativistic_paired": GANLoss(relativistic_paired_d, relativistic_paired_g, relativistic=True),
-    "relativistic_average": GANLoss(relativistic_average_d, relativistic_average_g, relativistic=True),
+    "relativistic_average": GANLoss(relativistic_average_d, relativistic_average_g, relativistic=True, coupled=True),
 }

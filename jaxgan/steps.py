@@ -128,7 +128,7 @@ def _update_d(
 
     def loss_fn(params: Params):
         real_out, fake_out, stats = _discriminate_both(gan, params, state.discriminator.stats, real, fake)
-        loss = gan.loss.d(real_out.logits, fake_out.logits, mean=lambda x: _mean(gan, x))
+        loss = gan.loss.d(real_out.logits, fake_out.logits, mean=_mean(gan))
         penalties = {}
         for i, (name, penalty) in enumerate(gan.regularizers.items()):
 
@@ -143,8 +143,6 @@ def _update_d(
     (loss, (real_out, fake_out, stats, penalties)), grads = jax.value_and_grad(loss_fn, has_aux=True)(
         state.discriminator.params
     )
-    factor = gan.d_schedule(state.step)
-    discriminator, norm = _update(gan, gan.d_tx, hyper.d_optim, factor, state.discriminator, grads, stats)
     metrics = {
         "loss/d": loss,
         "score/real": jnp.mean(jax.nn.sigmoid(real_out.logits)),
@@ -153,7 +151,10 @@ def _update_d(
         "logits/fake": jnp.mean(fake_out.logits),
         **{f"penalty/{name}": value for name, value in penalties.items()},
     }
-    return dataclasses.replace(state, discriminator=discriminator), {**_synchronize(gan, metrics), "grad_norm/d": norm}
+    grads, stats, metrics = _synchronize(gan, (grads, stats, metrics))
+    factor = gan.d_schedule(state.step)
+    discriminator = _update(gan.d_tx, hyper.d_optim, factor, state.discriminator, grads, stats)
+    return dataclasses.replace(state, discriminator=discriminator), {**metrics, "grad_norm/d": optax.tree.norm(grads)}
 
 
 class _Generated(NamedTuple):
@@ -174,15 +175,15 @@ def _update_g(gan: GAN, state: GANState, real: Array, generated: _Generated, hyp
             real_logits = _discriminate(gan, d.params, d.stats, real, train=True)[0].logits
         else:
             real_logits = fake_logits  # never read
-        return gan.loss.g(real_logits, fake_logits, mean=lambda x: _mean(gan, x))
+        return gan.loss.g(real_logits, fake_logits, mean=_mean(gan))
 
     loss, by_images = jax.value_and_grad(loss_fn)(generated.images)
-    (grads,) = generated.pullback(by_images)
+    grads, stats, loss = _synchronize(gan, (*generated.pullback(by_images), generated.stats, loss))
     factor = gan.g_schedule(state.step)
-    generator, norm = _update(gan, gan.g_tx, hyper.g_optim, factor, state.generator, grads, generated.stats)
+    generator = _update(gan.g_tx, hyper.g_optim, factor, state.generator, grads, stats)
     ema = ema_update(state.ema, generator, state.step, hyper.ema_decay)
     state = dataclasses.replace(state, step=state.step + 1, generator=generator, ema=ema)
-    return state, {**_synchronize(gan, {"loss/g": loss}), "grad_norm/g": norm}
+    return state, {"loss/g": loss, "grad_norm/g": optax.tree.norm(grads)}
 
 
 def _z(gan: GAN, key: Array, n: int) -> Array:
@@ -227,17 +228,17 @@ def _discriminate_both(
     return real_out, fake_out, stats
 
 
-def _update(gan: GAN, tx, hyper, factor: Array, net: NetState, grads: Params, stats: Stats) -> tuple[NetState, Array]:
-    """One optimizer step on the gradients of the global batch, and their norm."""
-    grads, stats = _synchronize(gan, grads), _synchronize(gan, stats)
+def _update(tx, hyper, factor: Array, net: NetState, grads: Params, stats: Stats) -> NetState:
+    """One optimizer step on the gradients of the global batch."""
     transformation = tx(hyper.replace(learning_rate=hyper.learning_rate * factor))
     updates, opt_state = transformation.update(grads, net.opt_state, net.params)
-    return NetState(optax.apply_updates(net.params, updates), stats, opt_state), optax.tree.norm(grads)
+    return NetState(optax.apply_updates(net.params, updates), stats, opt_state)
 
 
-def _mean(gan: GAN, x: Array) -> Array:
-    """Mean over the global batch."""
-    return _synchronize(gan, jnp.mean(x))
+def _mean(gan: GAN) -> Callable[[Array], Array]:
+    """The loss's mean. Over the global batch only where examples meet inside of it: each collective is a meeting, and
+    the mean of the devices' gradients is the gradient of their mean."""
+    return (lambda x: _synchronize(gan, jnp.mean(x))) if gan.loss.coupled else jnp.mean
 
 
 def _synchronize(gan: GAN, tree):

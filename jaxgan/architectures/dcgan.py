@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from jaxgan.architectures.base import OUTPUT_ACTIVATIONS, DOutput, widen
 from jaxgan.errors import UserError
-from jaxgan.nn.conv import Conv, ConvTranspose, Dense
+from jaxgan.nn.layers import Conv, ConvTranspose, Dense
 from jaxgan.nn.norm import BatchNorm
 
 # Image size -> size of the smallest feature map; each layer doubles it.

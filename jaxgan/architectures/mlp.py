@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.architectures.base import OUTPUT_ACTIVATIONS, DOutput, widen
-from jaxgan.nn.conv import Dense
+from jaxgan.nn.layers import Dense
 from jaxgan.nn.norm import BatchNorm
 
 HE_NORMAL = nn.initializers.he_normal()

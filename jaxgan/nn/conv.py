@@ -1,4 +1,4 @@
-"""Convolutions whose derivatives, of any order, are fast convolutions again, and the layers made of them.
+"""Convolutions whose derivatives, of any order, are fast convolutions again.
 
 `conv` (below also T for its transpose and W for its kernel gradient) makes a form <conv(x, k), g> that is
 linear in x, k and g. The gradient of the form by g is conv(x, k), by x it is T(g, k), by k it is W(x, g).
@@ -10,31 +10,28 @@ custom VJPs are closed under reverse differentiation:
     T(g, k)     conv(ct, k)       W(ct, g)
     W(x, g)     T(g, ct)          conv(x, ct)
 
+Resampling with a kernel makes such a form too, <up(x, k), g>, whose gradient by x is four times `down` with the
+flipped kernel f(k); `down` is `up` transposed, so no fourth function is needed:
+
+    up(x, k)    4 down(ct, f(k))  U(x, ct)
+    down(x, k)  up(ct, f(k)) / 4  f(U(ct, x)) / 4
+    U(x, g)     4 down(g, f(ct))  up(x, ct)
+
 Why: left alone, JAX differentiates a transposed convolution as the dilated convolution it lowers to, and
 XLA:CPU runs that weight gradient about ten times slower than the weight gradient of the strided convolution
 it transposes. A custom VJP of the first derivative alone would bring the slow form back in the second (R1,
 WGAN-GP). The price is that forward mode (`jax.jvp`, `jax.hessian`) is refused; reverse over reverse is not.
+
+What computes each of them is chosen in `jaxgan.nn.forms`.
 """
 
 import functools
-from typing import Any
 
-import flax.linen as nn
 import jax
-import jax.numpy as jnp
-from jax import lax
 
 from jaxgan.errors import UserError
-from jaxgan.nn.spectral_norm import SpectralNorm
-
-Size = tuple[int, int]
-"""Height and width."""
-
-
-def _strided(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """The stock convolution all three forms are made of."""
-    padding = [((k - 1) // 2, (k - 1) // 2) for k in kernel.shape[:2]]
-    return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+from jaxgan.nn import forms
+from jaxgan.nn.forms import Size
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -56,14 +53,13 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     >>> conv(jnp.ones((1, 8, 8, 3)), jnp.ones((4, 4, 3, 5)), 2).shape
     (1, 4, 4, 5)
     """
-    return _strided(x, kernel, stride)
+    return forms.convolve(x, kernel, stride)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _transpose(g: jax.Array, kernel: jax.Array, stride: int, size: Size) -> jax.Array:
     """T: the linear transpose of `x -> conv(x, kernel, stride)` for x of height and width `size`."""
-    x = jax.ShapeDtypeStruct((g.shape[0], *size, kernel.shape[2]), g.dtype)
-    return jax.linear_transpose(lambda x: _strided(x, kernel, stride), x)(g)[0]
+    return forms.transpose(g, kernel, stride, size)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -81,8 +77,7 @@ def conv_kernel_gradient(x: jax.Array, g: jax.Array, stride: int, kernel_size: S
     Returns:
       [kh, kw, I, O].
     """
-    kernel = jax.ShapeDtypeStruct((*kernel_size, x.shape[3], g.shape[3]), x.dtype)
-    return jax.linear_transpose(lambda kernel: _strided(x, kernel, stride), kernel)(g)[0]
+    return forms.kernel_gradient(x, g, stride, kernel_size)
 
 
 def conv_transpose(x: jax.Array, kernel: jax.Array, stride: int = 1, size: Size | None = None) -> jax.Array:
@@ -138,7 +133,8 @@ def conv_pool(x: jax.Array, kernel: jax.Array) -> jax.Array:
     if kernel.shape[:2] == (1, 1):
         b, h, w, c = x.shape
         return conv(x.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4)), kernel)
-    return conv(x, _sum_of_shifts(kernel) / 4, 2)
+    _check_odd(kernel)
+    return _down(x, kernel)
 
 
 def upsample_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -156,18 +152,29 @@ def upsample_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """
     if kernel.shape[:2] == (1, 1):
         return conv(x, kernel).repeat(2, axis=1).repeat(2, axis=2)
-    return conv_transpose(x, _sum_of_shifts(kernel[::-1, ::-1].swapaxes(2, 3)), 2)
+    _check_odd(kernel)
+    return _up(x, kernel)
 
 
-def _sum_of_shifts(kernel: jax.Array) -> jax.Array:
-    """[k, k, I, O] -> [k + 1, k + 1, I, O], the kernel convolved with a 2x2 block of ones."""
+def _check_odd(kernel: jax.Array) -> None:
     if kernel.shape[0] % 2 == 0:
         raise UserError(f"Resampling with a convolution needs an odd kernel, not {kernel.shape[0]}x{kernel.shape[1]}.")
-    for axis in (0, 1):
-        first, last = [(0, 0)] * 4, [(0, 0)] * 4
-        first[axis], last[axis] = (1, 0), (0, 1)
-        kernel = jnp.pad(kernel, first) + jnp.pad(kernel, last)
-    return kernel
+
+
+@jax.custom_vjp
+def _up(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return forms.enlarged(x, kernel)
+
+
+@jax.custom_vjp
+def _down(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return forms.averaged(x, kernel)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _up_kernel_gradient(x: jax.Array, g: jax.Array, kernel_size: Size) -> jax.Array:
+    """U: the linear transpose of `kernel -> _up(x, kernel)`."""
+    return forms.enlarged_kernel_gradient(x, g, kernel_size)
 
 
 def _conv_forward(x, kernel, stride):
@@ -205,95 +212,23 @@ _transpose.defvjp(_transpose_forward, _transpose_backward)
 conv_kernel_gradient.defvjp(_kernel_gradient_forward, _kernel_gradient_backward)
 
 
-def _operands(
-    layer: "Conv | ConvTranspose | Dense", x: jax.Array, shape: tuple[int, ...], out_axis: int, train: bool
-) -> tuple[jax.Array, jax.Array, jax.Array | None]:
-    """Input, kernel (spectrally normalized if asked) and bias (or None), cast to the type to compute in.
-
-    That type is `layer.dtype` if narrower than float32, otherwise the widest of input and kernel: float64
-    parameters compute in float64 although layers say float32.
-    """
-    kernel = layer.param("kernel", layer.kernel_init, shape, jnp.float32)
-    bias = layer.param("bias", nn.initializers.zeros, (layer.features,), jnp.float32) if layer.use_bias else None
-    narrow = jnp.finfo(layer.dtype).bits < 32
-    dtype = layer.dtype if narrow else jnp.promote_types(x.dtype, kernel.dtype)
-    if layer.spectral_norm:  # before the cast: sigma of a rounded kernel is a rounded sigma
-        kernel = SpectralNorm()(kernel, out_axis=out_axis, train=train)
-    if bias is not None:  # rank made explicit, since silent rank promotion hides mistakes elsewhere
-        bias = bias.astype(dtype).reshape((1,) * (x.ndim - 1) + (-1,))
-    return x.astype(dtype), kernel.astype(dtype), bias
+def _up_backward(residuals, ct):
+    x, kernel = residuals
+    return 4 * _down(ct, forms.flip(kernel)), _up_kernel_gradient(x, ct, kernel.shape[:2])
 
 
-class Conv(nn.Module):
-    """`conv` with float32 parameters `kernel` [k, k, I, features] and `bias` [features].
-
-    Attributes:
-      features: output channels.
-      kernel_size: height and width of the kernel; even ones shrink the image by one pixel at stride 1.
-      stride: in both directions.
-      use_bias: whether to add a bias, which starts at zero.
-      spectral_norm: whether to divide the kernel by its largest singular value; see `SpectralNorm`.
-      resample: "up", it sees its input enlarged twice (`upsample_conv`); "down", its output is averaged over 2x2 blocks
-        (`conv_pool`); both with an odd kernel and a stride of 1.
-      dtype: type to compute in if narrower than float32; otherwise that of input and parameters.
-      kernel_init: initializer of the kernel; DCGAN's normal(0.02) by default (https://arxiv.org/abs/1511.06434).
-    """
-
-    features: int
-    kernel_size: int
-    stride: int = 1
-    use_bias: bool = True
-    spectral_norm: bool = False
-    dtype: Any = jnp.float32
-    kernel_init: nn.initializers.Initializer = nn.initializers.normal(0.02)
-    resample: str | None = None
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[B, H, W, I] to [B, H', W', features], H' as in `conv`, or 2H or H / 2 where it resamples."""
-        shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
-        x, kernel, bias = _operands(self, x, shape, 3, train)
-        resampling = {"up": upsample_conv, "down": conv_pool}
-        y = resampling[self.resample](x, kernel) if self.resample else conv(x, kernel, self.stride)
-        return y if bias is None else y + bias
+def _down_backward(residuals, ct):
+    x, kernel = residuals
+    return _up(ct, forms.flip(kernel)) / 4, forms.flip(_up_kernel_gradient(ct, x, kernel.shape[:2])) / 4
 
 
-class ConvTranspose(nn.Module):
-    """`conv_transpose`, enlarging by `stride`; attributes as in `Conv`.
-
-    The kernel is stored as [k, k, features, I]. A `kernel_init` that scales by fan-in must be told so
-    (`in_axis=3, out_axis=2`). Even kernels need a stride of at least 2.
-    """
-
-    features: int
-    kernel_size: int
-    stride: int = 1
-    use_bias: bool = True
-    spectral_norm: bool = False
-    dtype: Any = jnp.float32
-    kernel_init: nn.initializers.Initializer = nn.initializers.normal(0.02)
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[B, h, w, I] to [B, stride * h, stride * w, features]."""
-        shape = (self.kernel_size, self.kernel_size, self.features, x.shape[-1])
-        x, kernel, bias = _operands(self, x, shape, 2, train)
-        y = conv_transpose(x, kernel, self.stride)
-        return y if bias is None else y + bias
+def _up_kernel_gradient_backward(kernel_size, residuals, ct):
+    x, g = residuals
+    return 4 * _down(g, forms.flip(ct)), _up(x, ct)
 
 
-class Dense(nn.Module):
-    """x kernel + bias over the last axis, `kernel` [I, features]; attributes as in `Conv`."""
-
-    features: int
-    use_bias: bool = True
-    spectral_norm: bool = False
-    dtype: Any = jnp.float32
-    kernel_init: nn.initializers.Initializer = nn.initializers.normal(0.02)
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[..., I] to [..., features]."""
-        x, kernel, bias = _operands(self, x, (x.shape[-1], self.features), 1, train)
-        y = jnp.dot(x, kernel)
-        return y if bias is None else y + bias
+_up.defvjp(lambda x, kernel: (_up(x, kernel), (x, kernel)), _up_backward)
+_down.defvjp(lambda x, kernel: (_down(x, kernel), (x, kernel)), _down_backward)
+_up_kernel_gradient.defvjp(
+    lambda x, g, kernel_size: (_up_kernel_gradient(x, g, kernel_size), (x, g)), _up_kernel_gradient_backward
+)

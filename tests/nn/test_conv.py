@@ -8,15 +8,13 @@ from jax import lax
 
 from jaxgan.errors import UserError
 from jaxgan.nn.conv import (
-    Conv,
-    ConvTranspose,
-    Dense,
     conv,
     conv_kernel_gradient,
     conv_pool,
     conv_transpose,
     upsample_conv,
 )
+from jaxgan.nn.layers import Conv, ConvTranspose, Dense
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # kernel, stride, height, width, input channels, output channels

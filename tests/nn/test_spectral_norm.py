@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxgan.errors import UserError
-from jaxgan.nn.conv import Conv, ConvTranspose, Dense
+from jaxgan.nn.layers import Conv, ConvTranspose, Dense
 from jaxgan.nn.spectral_norm import SPECTRAL_STATS, SpectralNorm, power_iteration
 
 KEY = jax.random.key(0)

@@ -1,0 +1,106 @@
+"""Linen layers made of `jaxgan.nn.conv`'s functions, with spectral normalization on request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.nn.conv import conv, conv_pool, conv_transpose, upsample_conv
+from jaxgan.nn.spectral_norm import SpectralNorm
+
+
+def _operands(
+    layer: Conv | ConvTranspose | Dense, x: jax.Array, shape: tuple[int, ...], out_axis: int, train: bool
+) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+    """Input, kernel (spectrally normalized if asked) and bias (or None), cast to the type to compute in.
+
+    That type is `layer.dtype` if narrower than float32, otherwise the widest of input and kernel: float64
+    parameters compute in float64 although layers say float32.
+    """
+    kernel = layer.param("kernel", layer.kernel_init, shape, jnp.float32)
+    bias = layer.param("bias", nn.initializers.zeros, (layer.features,), jnp.float32) if layer.use_bias else None
+    narrow = jnp.finfo(layer.dtype).bits < 32
+    dtype = layer.dtype if narrow else jnp.promote_types(x.dtype, kernel.dtype)
+    if layer.spectral_norm:  # before the cast: sigma of a rounded kernel is a rounded sigma
+        kernel = SpectralNorm()(kernel, out_axis=out_axis, train=train)
+    if bias is not None:  # rank made explicit, since silent rank promotion hides mistakes elsewhere
+        bias = bias.astype(dtype).reshape((1,) * (x.ndim - 1) + (-1,))
+    return x.astype(dtype), kernel.astype(dtype), bias
+
+
+class Conv(nn.Module):
+    """`conv` with float32 parameters `kernel` [k, k, I, features] and `bias` [features].
+
+    Attributes:
+      features: output channels.
+      kernel_size: height and width of the kernel; even ones shrink the image by one pixel at stride 1.
+      stride: in both directions.
+      use_bias: whether to add a bias, which starts at zero.
+      spectral_norm: whether to divide the kernel by its largest singular value; see `SpectralNorm`.
+      resample: "up", it sees its input enlarged twice (`upsample_conv`); "down", its output is averaged over 2x2 blocks
+        (`conv_pool`); both with an odd kernel and a stride of 1.
+      dtype: type to compute in if narrower than float32; otherwise that of input and parameters.
+      kernel_init: initializer of the kernel; DCGAN's normal(0.02) by default (https://arxiv.org/abs/1511.06434).
+    """
+
+    features: int
+    kernel_size: int
+    stride: int = 1
+    use_bias: bool = True
+    spectral_norm: bool = False
+    dtype: Any = jnp.float32
+    kernel_init: nn.initializers.Initializer = nn.initializers.normal(0.02)
+    resample: str | None = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """[B, H, W, I] to [B, H', W', features], H' as in `conv`, or 2H or H / 2 where it resamples."""
+        shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
+        x, kernel, bias = _operands(self, x, shape, 3, train)
+        resampling = {"up": upsample_conv, "down": conv_pool}
+        y = resampling[self.resample](x, kernel) if self.resample else conv(x, kernel, self.stride)
+        return y if bias is None else y + bias
+
+
+class ConvTranspose(nn.Module):
+    """`conv_transpose`, enlarging by `stride`; attributes as in `Conv`.
+
+    The kernel is stored as [k, k, features, I]. A `kernel_init` that scales by fan-in must be told so
+    (`in_axis=3, out_axis=2`). Even kernels need a stride of at least 2.
+    """
+
+    features: int
+    kernel_size: int
+    stride: int = 1
+    use_bias: bool = True
+    spectral_norm: bool = False
+    dtype: Any = jnp.float32
+    kernel_init: nn.initializers.Initializer = nn.initializers.normal(0.02)
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """[B, h, w, I] to [B, stride * h, stride * w, features]."""
+        shape = (self.kernel_size, self.kernel_size, self.features, x.shape[-1])
+        x, kernel, bias = _operands(self, x, shape, 2, train)
+        y = conv_transpose(x, kernel, self.stride)
+        return y if bias is None else y + bias
+
+
+class Dense(nn.Module):
+    """x kernel + bias over the last axis, `kernel` [I, features]; attributes as in `Conv`."""
+
+    features: int
+    use_bias: bool = True
+    spectral_norm: bool = False
+    dtype: Any = jnp.float32
+    kernel_init: nn.initializers.Initializer = nn.initializers.normal(0.02)
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """[..., I] to [..., features]."""
+        x, kernel, bias = _operands(self, x, (x.shape[-1], self.features), 1, train)
+        y = jnp.dot(x, kernel)
+        return y if bias is None else y + bias
