@@ -86,8 +86,9 @@ def train(workdir: str) -> int:
 
     config = as_config(FLAGS.config)
     from jaxgan.parallel import use_cpu_devices
+    from jaxgan.steps import collectives_at_once
 
-    use_cpu_devices(FLAGS.cpu_devices, config.train.batch_size)
+    use_cpu_devices(FLAGS.cpu_devices, config.train.batch_size, collectives_at_once(config))
     from jaxgan.train import train as run
 
     state = run(config, workdir)

@@ -69,7 +69,8 @@ def schedule_factor(name: str, step: Array, steps: int, end: float) -> Array:
     >>> [float(schedule_factor("linear", jnp.int32(s), 100, 0.5)) for s in (0, 50, 100, 900)]
     [1.0, 0.75, 0.5, 0.5]
     """
-    progress = jnp.minimum(step / max(steps, 1), 1.0)
+    # A quotient of int32s is float32 even where all else is float64.
+    progress = jnp.minimum(jnp.asarray(step, float) / max(steps, 1), 1.0)
     return 1 - (1 - end) * SCHEDULES[name](progress)
 
 

@@ -63,7 +63,8 @@ def ema_update(ema: AveragedNet, net: NetState, step: Array, decay: Array) -> Av
       step: i32[], completed updates before this one.
       decay: f32[], the decay reached in the end; 0 copies the network.
     """
-    d = jnp.minimum(decay, (1 + step) / (10 + step))
+    t = jnp.asarray(step, jnp.result_type(decay))  # a quotient of int32s is float32 even where all else is float64
+    d = jnp.minimum(decay, (1 + t) / (10 + t))
 
     def average(old, new):
         return jax.tree.map(lambda a, b: (d * a + (1 - d) * b).astype(a.dtype), old, new)

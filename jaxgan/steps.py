@@ -18,7 +18,9 @@ import optax
 from jax import lax
 
 from jaxgan.architectures import DOutput
+from jaxgan.config import Config
 from jaxgan.gan import GAN, Hyper
+from jaxgan.losses import LOSSES
 from jaxgan.nn.spectral_norm import SPECTRAL_STATS
 from jaxgan.state import GANState, NetState, Params, Stats, ema_update
 
@@ -119,6 +121,17 @@ def train_step(gan: GAN, state: GANState, batch: Batch, key: Array, hyper: Hyper
     state, d_metrics = _update_d(gan, state, real, generated.images, keys[-1], hyper)
     state, g_metrics = _update_g(gan, state, real, generated, hyper)
     return state, d_metrics | g_metrics
+
+
+def collectives_at_once(config: Config) -> int:
+    """How many of a step's collectives can wait for other devices at the same time; see `parallel.use_cpu_devices`.
+
+    One, where each depends on the one before it. Batch norm of D on real and on generated examples, means inside of a
+    loss, and the images of further D-steps, which depend on nothing, go side by side.
+    """
+    n = config.train.d_steps_per_g_step or 1
+    chained = n == 1 and not config.model.d_batch_norm and not LOSSES[config.loss.name].coupled
+    return 1 if chained else n + 3
 
 
 def _update_d(

@@ -29,7 +29,7 @@ def command(monkeypatch, capfd, root, tmp_path):
     """Runs a command line in this process, with the workdir `tmp_path/run`: (exit code, stdout, stderr)."""
     monkeypatch.chdir(root)
     monkeypatch.setattr(sys.modules["__main__"], "__doc__", None)
-    monkeypatch.setattr("jaxgan.parallel.use_cpu_devices", lambda requested, batch_size: None)  # JAX runs already
+    monkeypatch.setattr("jaxgan.parallel.use_cpu_devices", lambda *arguments: None)  # JAX runs already
 
     def run(*arguments: str):
         argv = ["jaxgan", f"--workdir={tmp_path / 'run'}", *arguments]
@@ -261,7 +261,7 @@ def test_command_asks_for_the_devices_before_it_trains(command, monkeypatch):
     monkeypatch.setattr("jaxgan.train.train", lambda config, workdir: asked.append("train"))
     with pytest.raises(AttributeError):  # the stand-in returns no state
         command(*TINY, "--cpu_devices=4")
-    assert asked == [(4, 8), "train"]
+    assert asked == [(4, 8, 4), "train"]
 
 
 @pytest.mark.parametrize("flag", ["--help", "--helpfull"])

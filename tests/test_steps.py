@@ -12,7 +12,7 @@ from jaxgan.config import Config
 from jaxgan.gan import build, init, make_hyper
 from jaxgan.losses import LOSSES
 from jaxgan.parallel import AXIS, Devices
-from jaxgan.steps import d_step, g_step, latents, seed_keys, train_step
+from jaxgan.steps import collectives_at_once, d_step, g_step, latents, seed_keys, train_step
 
 
 def config(**overrides) -> Config:
@@ -350,3 +350,17 @@ def test_devices_may_be_mapped_by_shard_map_too():
     expected, expected_metrics = run(c, 4, steps=1)
     jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5, atol=1e-6), new, expected)
     jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5), metrics, expected_metrics)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, 1),
+        ({"model__d_batch_norm": True}, 4),
+        ({"loss__name": "relativistic_average"}, 4),
+        ({"train__d_steps_per_g_step": 5}, 8),
+    ],
+    ids=str,
+)
+def test_collectives_at_once_counts_what_does_not_wait_for_another(changes, expected):
+    assert collectives_at_once(config(**changes)) == expected

@@ -7,7 +7,7 @@ Nothing here has a derivative of its own; `jaxgan.nn.conv` gives them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ Size = tuple[int, int]
 """Height and width."""
 
 CHANNELS = 32  # with fewer, Winograd's transforms cost more than its products save
+PART = 32  # images whose strided kernel gradient takes less time alone than as part of a larger batch
 BLOCK = 2**19  # numbers of an intermediate result that a core keeps near
 
 
@@ -31,8 +32,9 @@ def strided(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 def convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     """`strided`."""
     stock = partial(strided, stride=stride)
-    if stride == 1 and _filtered(winograd.PLAIN, x, kernel.shape):
-        return _on_cpu(partial(winograd.conv, winograd.PLAIN), stock, x, kernel)
+    form = _filter(x, kernel.shape, stride)
+    if form:
+        return _on_cpu(partial(winograd.conv, form), stock, x, kernel)
     return stock(x, kernel)
 
 
@@ -47,7 +49,8 @@ def transpose(g: jax.Array, kernel: jax.Array, stride: int, size: Size) -> jax.A
 
     whole = size == (2 * g.shape[1], 2 * g.shape[2])
     if _fast(g.dtype) and stride == 2 and kernel.shape[:2] == (4, 4) and whole:
-        return _on_cpu(_scattered, stock, g, kernel)
+        wide = min(kernel.shape[2:]) >= CHANNELS and min(g.shape[1:3]) >= 7  # smaller images do not repay the kernel's
+        return _on_cpu(winograd.conv_transpose if wide else _scattered, stock, g, kernel)
     return stock(g, kernel)
 
 
@@ -58,8 +61,15 @@ def kernel_gradient(x: jax.Array, g: jax.Array, stride: int, kernel_size: Size) 
     def stock(x: jax.Array, g: jax.Array) -> jax.Array:
         return jax.linear_transpose(lambda k: strided(x, k, stride), jax.ShapeDtypeStruct(shape, x.dtype))(g)[0]
 
-    if stride == 1 and _filtered(winograd.PLAIN, x, shape):
-        return _on_cpu(partial(winograd.conv_kernel_gradient, winograd.PLAIN), stock, x, g)
+    form = _filter(x, shape, stride)
+    if form and (form is winograd.PLAIN or g.shape[1] % 4 == g.shape[2] % 4 == 0):  # else tiles over the edge cost more
+        return _on_cpu(partial(winograd.conv_kernel_gradient, form), stock, x, g)
+    if _fast(x.dtype) and stride == 2 and len(x) > PART and len(x) % PART == 0:
+        # Unrolled, since XLA:CPU runs this convolution 30 times slower in the body of a loop.
+        def in_parts(x: jax.Array, g: jax.Array) -> jax.Array:
+            return reduce(jnp.add, [stock(x[i : i + PART], g[i : i + PART]) for i in range(0, len(x), PART)])
+
+        return _on_cpu(in_parts, stock, x, g)
     return stock(x, g)
 
 
@@ -69,7 +79,7 @@ def enlarged(x: jax.Array, kernel: jax.Array) -> jax.Array:
     def stock(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return transpose(x, sum_of_shifts(flip(kernel)), 2, (2 * x.shape[1], 2 * x.shape[2]))
 
-    if _filtered(winograd.UP, x, kernel.shape):
+    if _worthwhile(x, kernel.shape):
         return _on_cpu(partial(winograd.conv, winograd.UP), stock, x, kernel)
     return stock(x, kernel)
 
@@ -80,7 +90,7 @@ def averaged(x: jax.Array, kernel: jax.Array) -> jax.Array:
     def stock(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return strided(x, sum_of_shifts(kernel) / 4, 2)
 
-    if _filtered(winograd.DOWN, x, kernel.shape):
+    if _worthwhile(x, kernel.shape):
         return _on_cpu(partial(winograd.conv, winograd.DOWN), stock, x, kernel)
     return stock(x, kernel)
 
@@ -94,7 +104,7 @@ def enlarged_kernel_gradient(x: jax.Array, g: jax.Array, kernel_size: Size) -> j
         kernel = jax.ShapeDtypeStruct(shape, x.dtype)
         return jax.linear_transpose(lambda kernel: sum_of_shifts(flip(kernel)), kernel)(large)[0]
 
-    if _filtered(winograd.UP, x, shape):
+    if _worthwhile(x, shape):
         return _on_cpu(partial(winograd.conv_kernel_gradient, winograd.UP), stock, x, g)
     return stock(x, g)
 
@@ -147,10 +157,16 @@ def _fast(dtype: jnp.dtype) -> bool:
     return jax.local_device_count("cpu") > 1 and jnp.finfo(dtype).bits >= 32
 
 
-def _filtered(form: winograd.Form, x: jax.Array, kernel_shape: tuple[int, ...]) -> bool:
-    _, h, w, _ = x.shape
-    fits = h % form.step == 0 and w % form.step == 0
-    return fits and kernel_shape[:2] == (3, 3) and min(kernel_shape[2:]) >= CHANNELS and _fast(x.dtype)
+def _filter(x: jax.Array, kernel_shape: tuple[int, ...], stride: int) -> winograd.Form | None:
+    """The form of minimal filtering that serves this convolution, if one does."""
+    if stride == 1:
+        return winograd.PLAIN if _worthwhile(x, kernel_shape) else None
+    even = x.shape[1] % 2 == 0 and x.shape[2] % 2 == 0
+    return winograd.HALVING if stride == 2 and even and _worthwhile(x, kernel_shape, 4) else None
+
+
+def _worthwhile(x: jax.Array, kernel_shape: tuple[int, ...], kernel_size: int = 3) -> bool:
+    return kernel_shape[:2] == (kernel_size,) * 2 and min(kernel_shape[2:]) >= CHANNELS and _fast(x.dtype)
 
 
 def _on_cpu(fast: Callable[..., jax.Array], stock: Callable[..., jax.Array], *args: jax.Array) -> jax.Array:
