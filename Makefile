@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS ?= dev
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint bench torch clean
 
 setup: $(VENV)/.$(EXTRAS)
 
@@ -25,6 +25,16 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+bench: setup torch
+	$(BIN)/python -m benchmarks.run
+
+# Pinned, because a range could pull in gigabytes of CUDA.
+torch: setup
+	@$(BIN)/python -c 'import importlib.util as u; raise SystemExit(not u.find_spec("torch"))' || \
+	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; \
+	then $(BIN)/python -m pip install --quiet torch==2.13.0; \
+	else echo "No PyTorch here: $(BIN)/python -m pip install torch --index-url https://download.pytorch.org/whl/cpu"; exit 1; fi
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

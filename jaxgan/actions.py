@@ -43,16 +43,26 @@ def at_steps(every: int, last: int, act: Callable[..., None]) -> periodic_action
     )
 
 
-def check_finite(step: int, metrics: dict[str, Any]) -> None:
-    """Raises where a scalar is NaN or infinite.
+def check_finite(step: int, metrics: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Fetches the scalars of a step, and raises where one is NaN or infinite.
+
+    Args:
+      step: that the metrics are of.
+      metrics: scalars; or [k] each, of the k steps up to `step`, all of which are looked at.
+
+    Returns:
+      The scalars of `step`.
 
     Raises:
-      NonFiniteError: naming the step and every such scalar.
+      NonFiniteError: naming the first such step and every such scalar of it.
     """
-    bad = {name: float(value) for name, value in sorted(metrics.items()) if not np.isfinite(value)}
-    if bad:
-        values = ", ".join(f"{name} is {value}" for name, value in bad.items())
-        raise NonFiniteError(f"training stopped at step {step}: {values}.")
+    values = {name: np.ravel(value) for name, value in sorted(jax.device_get(metrics).items())}
+    finite = np.all([np.isfinite(value) for value in values.values()], axis=0)
+    if not np.all(finite):
+        i = int(np.argmin(finite))
+        bad = ", ".join(f"{name} is {float(v[i])}" for name, v in values.items() if not np.isfinite(v[i]))
+        raise NonFiniteError(f"training stopped at step {step - len(finite) + 1 + i}: {bad}.")
+    return {name: value[-1] for name, value in values.items()}
 
 
 class Progress:
@@ -68,9 +78,8 @@ class Progress:
     def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
         speed = (step - self._step) / max(time.monotonic() - self._time, 1e-9)
         self.start(step)
-        shown = "  ".join(
-            f"{name} {float(metrics[name]):.3f}" for name in ("loss/d", "loss/g", "score/real", "score/fake")
-        )
+        values = check_finite(step, metrics)
+        shown = "  ".join(f"{name} {values[name]:.3f}" for name in ("loss/d", "loss/g", "score/real", "score/fake"))
         rate = f"{speed:.3g} steps/s  {speed * self._images:.4g} images/s" if speed else "compiled"
         left = f"  ETA {_duration((self._last - step) / speed)}" if speed else ""
         print(f"step {step}/{self._last}  {shown}  {rate}{left}", flush=True)
@@ -83,9 +92,7 @@ class Log:
         self._writer = writer
 
     def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
-        values = jax.device_get(metrics)
-        check_finite(step, values)
-        self._writer.write_scalars(step, values)
+        self._writer.write_scalars(step, check_finite(step, metrics))
         self._writer.flush()
 
 
@@ -104,7 +111,7 @@ class Samples:
         self._sample = jax.jit(lambda variables: sample(gan, variables, z))
 
     def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
-        check_finite(step, jax.device_get(metrics))
+        check_finite(step, metrics)
         images = np.asarray(self._sample(state.ema.variables))
         check_finite(step, {"samples": np.abs(images).max()})
         path = self._workdir / "samples" / f"step_{step:08d}.png"
@@ -152,7 +159,7 @@ class Save:
         self._checkpoints, self._writer = checkpoints, writer
 
     def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
-        check_finite(step, jax.device_get(metrics))
+        check_finite(step, metrics)
         self._writer.flush()
         self._checkpoints.save(step, state)
 

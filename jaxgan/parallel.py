@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
+from jax import lax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -17,9 +20,12 @@ from jaxgan.errors import UserError
 
 AXIS = "batch"
 
-# A CPU device that waits for others in a collective holds threads of XLA's one pool, which by default has as many as
-# there are cores. Virtual devices then wait for ever: seen with 2 devices and 2 threads, and with 4 devices and 6.
-THREADS_PER_DEVICE = 4
+# A CPU device that waits for others in a collective holds a thread of XLA's one pool, which by default has as many as
+# there are cores. If all threads wait, virtual devices do so for ever: seen with 2 devices and 2 threads, and with 4
+# devices and 6. Where k collectives can wait at once, all devices but one may be waiting in each of them, so that
+# k (devices - 1) + 1 threads are enough. More get in each other's way: measured 81 ms a step with 5 and 71 with 2.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of malloc.h
+COLLECTIVES = 4  # at once, of a step of which nothing is known
 
 
 def _virtual_devices() -> int:
@@ -31,13 +37,17 @@ def _virtual_devices() -> int:
 def _provide_threads() -> None:
     """For virtual devices that a caller has set up, in a notebook say; too late once JAX has computed something."""
     if _virtual_devices() > 1:
-        os.environ.setdefault("PJRT_NPROC", str(THREADS_PER_DEVICE * _virtual_devices()))
+        os.environ.setdefault("PJRT_NPROC", str(_threads(_virtual_devices(), COLLECTIVES)))
+
+
+def _threads(devices: int, collectives: int) -> int:
+    return max(collectives * (devices - 1) + 1, devices)
 
 
 _provide_threads()
 
 
-def use_cpu_devices(requested: int | None, batch_size: int) -> None:
+def use_cpu_devices(requested: int | None, batch_size: int, collectives: int = COLLECTIVES) -> None:
     """Makes each CPU core a device, which is faster than one device with threads. Call it before JAX computes anything.
 
     XLA:CPU runs elementwise work on one thread, so data parallelism over virtual devices with single-threaded
@@ -46,6 +56,8 @@ def use_cpu_devices(requested: int | None, batch_size: int) -> None:
     Args:
       requested: number of devices; None: the largest number of this process's cores that divides the batch.
       batch_size: of the run, global.
+      collectives: how many of a step's collectives can wait for other devices at the same time; with less than the
+        truth the step may hang. See `steps.collectives_at_once`.
 
     Raises:
       UserError: fewer than one device, or a batch that does not divide by them.
@@ -54,12 +66,26 @@ def use_cpu_devices(requested: int | None, batch_size: int) -> None:
         check_divisible(batch_size, requested)
         count = requested
     else:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        count = max(n for n in range(1, cores + 1) if batch_size % n == 0)
+        count = max(n for n in range(1, _cores() + 1) if batch_size % n == 0)
     jax.config.update("jax_num_cpu_devices", count)
     if count > 1:
-        os.environ["PJRT_NPROC"] = str(THREADS_PER_DEVICE * count)
+        os.environ["PJRT_NPROC"] = str(_threads(count, collectives))
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
+    keep_memory()
+
+
+def keep_memory() -> None:
+    """Tells glibc's malloc to keep what is freed: it returns blocks over 32 MB to the system, and a step that asks for
+    them anew pays a fault for every page (18 of 80 ms, measured). Elsewhere this does nothing."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt:
+        for option, value in ((M_MMAP_THRESHOLD, 2**30), (M_TRIM_THRESHOLD, 2**31 - 1), (M_ARENA_MAX, 1)):
+            mallopt(option, value)
+
+
+def _cores() -> int:
+    """How many this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_divisible(batch_size: int, devices: int) -> None:
@@ -76,6 +102,27 @@ def check_divisible(batch_size: int, devices: int) -> None:
         raise UserError(
             f"train.batch_size is {batch_size}, which {devices} devices cannot share evenly: use {allowed}."
         )
+
+
+def scan_steps(step: Callable, k: int) -> Callable:
+    """`k` calls of a step as one, so that the host is asked once for all of them.
+
+    Args:
+      step: `(state, batch, key, hyper) -> (state, metrics)`, batch leaves [n, B, ...].
+      k: how many; 1 gives `step` itself.
+
+    Returns:
+      A function of the same arguments whose batch leaves are [k * n, B, ...], those of the first step first, and whose
+      metrics are [k], one of each step.
+    """
+    if k == 1:
+        return step
+
+    def steps(state, batches, key, hyper):
+        batches = jax.tree.map(lambda x: x.reshape(k, x.shape[0] // k, *x.shape[1:]), batches)
+        return lax.scan(lambda state, batch: step(state, batch, key, hyper), state, batches)
+
+    return steps
 
 
 class Devices:
@@ -109,6 +156,34 @@ class Devices:
             donate_argnums=0,
             devices=None if self.devices == jax.devices() else self.devices,
         )
+
+    def shard_map(self, step: Callable) -> Callable:
+        """The same by the newer map, which `jax.export` takes: there batch leaves are those of the global batch.
+
+        `check_vma` is off because the step averages its gradients itself: with the check on they would be summed too.
+        """
+        mesh = Mesh(np.asarray(self.devices), (AXIS,))
+        specs = (P(), P(None, AXIS), P(), P())
+        mapped = jax.shard_map(step, mesh=mesh, in_specs=specs, out_specs=(P(), P()), check_vma=False)
+        return jax.jit(mapped, donate_argnums=0)
+
+    def check_scan(self, k: int) -> None:
+        """Refuses several steps in one call where that does not pay.
+
+        XLA:CPU runs most gradients of convolutions by a slow routine wherever they stand in a loop
+        (https://github.com/jax-ml/jax/issues/12868).
+
+        Raises:
+          UserError: `k` is more than 1 and the devices are a CPU's with more than one thread each.
+        """
+        eigen = re.findall(r"--xla_cpu_multi_thread_eigen=(\w+)", os.environ.get("XLA_FLAGS", ""))[-1:]
+        threads = int(os.environ.get("PJRT_NPROC") or _cores())
+        if k > 1 and self.devices[0].platform == "cpu" and threads > 1 and eigen not in (["false"], ["0"]):
+            raise UserError(
+                f"train.steps_per_call is {k}, which is for accelerators: on a CPU device of several threads "
+                f"convolutions in such a call may run 10 times slower, so set it to 1, or make each core a device "
+                f"(--cpu_devices, or jaxgan.parallel.use_cpu_devices before JAX computes anything)."
+            )
 
     def replicate(self, make: Callable[[], Any]) -> Any:
         """`make()` compiled as one program, its arrays on every device."""

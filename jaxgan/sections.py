@@ -157,26 +157,41 @@ class TrainConfig:
     checkpoint_every: int = 1000  # 0: only at the end
     keep: int = 2  # newest checkpoints that stay
     init_from: str = ""  # another run's workdir, whose weights this one starts from
-    profile_at: int = 0  # write a profiler trace of 5 steps from this step on; 0: never
+    profile_at: int = 0  # write a profiler trace of `profile_steps` steps from this step on; 0: never
+    # Steps in one compiled call, with the data of all of them on the device: for accelerators, where a step is so short
+    # that the host cannot keep up. All else happens between calls, so the intervals are multiples of it.
+    steps_per_call: int = 1
 
     def __post_init__(self):
         check_types(self, "train")
         one_of("train.order", self.order, ORDERS)
         one_of("train.dtype", self.dtype, DTYPES)
-        for name in ("num_steps", "batch_size", "log_every", "keep"):
+        for name in ("num_steps", "batch_size", "log_every", "keep", "steps_per_call"):
             at_least(f"train.{name}", getattr(self, name), 1)
         if self.d_steps_per_g_step is not None:  # `Config` fills in the preset's
             at_least("train.d_steps_per_g_step", self.d_steps_per_g_step, 1)
         for name in ("sample_every", "checkpoint_every", "profile_at"):
             at_least(f"train.{name}", getattr(self, name), 0)
-        if self.profile_at and self.profile_at + 5 > self.num_steps:
+        for name in ("num_steps", "log_every", "sample_every", "checkpoint_every", "profile_at"):
+            if getattr(self, name) % self.steps_per_call:
+                raise UserError(
+                    f"train.{name} is {getattr(self, name)}: it must be a multiple of train.steps_per_call, "
+                    f"{self.steps_per_call}."
+                )
+        if self.profile_at and self.profile_at + self.profile_steps > self.num_steps:
             raise UserError(
-                f"train.profile_at is {self.profile_at}: its 5 steps must end by train.num_steps, {self.num_steps}."
+                f"train.profile_at is {self.profile_at}: its {self.profile_steps} steps must end by train.num_steps, "
+                f"{self.num_steps}."
             )
         if not 0 <= self.ema_decay < 1:
             raise UserError(
                 f"train.ema_decay is {self.ema_decay}: it must be at least 0 (no averaging) and less than 1."
             )
+
+    @property
+    def profile_steps(self) -> int:
+        """How long a trace is: it begins and ends in the middle of a call, and one is to be in it as a whole."""
+        return max(5, 2 * self.steps_per_call)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from jaxgan.config import Config, as_config
 from jaxgan.data import Source, check_range, from_arrays, load, make_batch, prefetch
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, build, make_hyper
-from jaxgan.parallel import AXIS, Devices, check_divisible
+from jaxgan.parallel import AXIS, Devices, check_divisible, scan_steps
 from jaxgan.start import find_donor, first_state
 from jaxgan.state import GANState
 from jaxgan.steps import Keys, seed_keys, train_step
@@ -62,6 +62,7 @@ def train(
         raise UserError(f"training runs in one process, with any number of devices; here are {jax.process_count()}.")
     devices = Devices()
     check_divisible(config.train.batch_size, len(devices.devices))
+    devices.check_scan(config.train.steps_per_call)
     if source is None:
         source = _load(config)
     elif not isinstance(source, Source):
@@ -117,11 +118,11 @@ def _loop(
     run: Path,
 ) -> GANState:
     t = config.train
-    first, n = int(state.step), gan.d_steps_per_g_step
+    first, k, n = int(state.step), t.steps_per_call, gan.d_steps_per_g_step
     progress, save = actions.Progress(t.num_steps, t.batch_size), actions.Save(checkpoints, writer)
     due = _actions(config, gan, keys, source, state, progress, save, writer, run)
 
-    def batches(step: int) -> dict[str, np.ndarray]:
+    def batches(call: int) -> dict[str, np.ndarray]:
         make = partial(
             make_batch,
             source,
@@ -130,9 +131,9 @@ def _loop(
             output=config.model.output,
             horizontal_flip=config.data.horizontal_flip,
         )
-        return devices.shard([make(step * n + i) for i in range(n)])
+        return devices.shard([make(i) for i in range(call * k * n, (call + 1) * k * n)])
 
-    compiled = devices.map(partial(train_step, gan))
+    compiled = devices.map(scan_steps(partial(train_step, gan), k))
     key, hyper = devices.put(keys.train), devices.put(make_hyper(config))
     before: dict[str, Any] = {}
     print(
@@ -141,17 +142,18 @@ def _loop(
         flush=True,
     )
     with _interruptible() as interrupted, metric_writers.ensure_flushes(writer):
-        stream = prefetch(batches, first, t.num_steps)
-        for step, batch in enumerate(stream, start=first + 1):
+        stream = prefetch(batches, first // k, t.num_steps // k)
+        for step, batch in zip(range(first + k, t.num_steps + 1, k), stream, strict=True):
             state, metrics = compiled(state, batch, key, hyper)
-            # The step before has ended by now, so that looking at it keeps no device waiting.
-            actions.check_finite(step - 1, jax.device_get(before))
+            # The call before has ended by now, so that looking at it keeps no device waiting.
+            actions.check_finite(step - k, before)
             before = metrics
-            if step == first + 1:
-                jax.block_until_ready(metrics)  # the first step compiles: the clock starts after it
+            if step == first + k:
+                jax.block_until_ready(metrics)  # the first call compiles: the clock starts after it
                 progress.start(step)
-            for action in due:
-                action(step, state=state, metrics=metrics)
+            for each in range(step - k + 1, step + 1):  # clu's actions want to see all, though only the last can be due
+                for action in due:
+                    action(each, state=state, metrics=metrics)
             if interrupted.is_set():
                 save(step, state=state, metrics=metrics)
                 break
@@ -188,7 +190,7 @@ def _actions(
     if t.profile_at:
         profile = periodic_actions.Profile(
             logdir=os.fspath(run),
-            num_profile_steps=5,
+            num_profile_steps=t.profile_steps,
             profile_duration_ms=None,
             first_profile=t.profile_at,
             every_secs=None,

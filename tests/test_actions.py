@@ -54,8 +54,18 @@ def test_check_finite_names_step_and_scalars():
 
 
 def test_check_finite_passes_what_is_finite():
-    actions.check_finite(0, {})
-    actions.check_finite(1, {"a": jnp.float32(3.4e38), "b": np.float32(0), "c": 7, "d": jnp.bfloat16(-1)})
+    assert actions.check_finite(0, {}) == {}
+    values = {"a": jnp.float32(0.5), "b": np.float32(0), "c": 7, "d": jnp.bfloat16(-1)}
+    assert actions.check_finite(1, values) == values
+    assert actions.check_finite(1, {"a": jnp.float32(3.4e38)})
+
+
+def test_check_finite_of_several_steps_names_the_first_and_returns_the_last():
+    metrics = {"loss/d": jnp.float32([1, 2, 3, 4]), "loss/g": jnp.float32([5, 6, 7, 8])}
+    assert actions.check_finite(20, metrics) == {"loss/d": 4, "loss/g": 8}
+    metrics = {"loss/d": jnp.float32([1, 2, np.inf, 4]), "loss/g": jnp.float32([5, np.nan, 7, 8])}
+    with pytest.raises(actions.NonFiniteError, match=r"at step 18: loss/g is nan\.$"):
+        actions.check_finite(20, metrics)
 
 
 def test_progress_prints_speed_and_time_left(capsys, monkeypatch):

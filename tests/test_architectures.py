@@ -12,7 +12,11 @@ from jaxgan.config import Config
 from jaxgan.errors import UserError
 from jaxgan.gan import build, init
 
-SHAPES = {"dcgan": [(s, s, c) for s in (28, 32, 64, 128) for c in (1, 2, 3, 5)], "mlp": [(2,), (8, 8, 1), (5, 7, 3)]}
+SHAPES = {
+    "dcgan": [(s, s, c) for s in (28, 32, 64, 128) for c in (1, 2, 3, 5)],
+    "mlp": [(2,), (8, 8, 1), (5, 7, 3)],
+    "sngan_resnet": [(32, 32, c) for c in (1, 3, 5)],
+}
 CASES = [(name, shape) for name in ARCHITECTURES for shape in SHAPES[name]]
 
 
@@ -72,7 +76,7 @@ def test_architecture_switches_normalization_off(name):
 @pytest.mark.parametrize(("output", "low", "high"), [("tanh", -1, 1), ("sigmoid", 0, 1)])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_generator_keeps_its_output_range(name, output, low, high, key):
-    shape = {"dcgan": (28, 28, 1), "mlp": (8, 8, 1)}[name]
+    shape = {"dcgan": (28, 28, 1), "mlp": (8, 8, 1), "sngan_resnet": (32, 32, 1)}[name]
     gan = build(small(name, output=output, g_batch_norm=False, base_features=16), shape)
     variables = jax.jit(partial(init, gan))(key).generator.variables
     variables = jax.tree.map(lambda p: 100 * p, variables)
@@ -99,7 +103,7 @@ def test_dcgan_parameters_start_as_the_paper_says(key):
     np.testing.assert_allclose(kernel.mean(), 0, atol=1e-3)
 
 
-GOLDEN = {"dcgan": (32, 32, 3), "mlp": (8, 8, 1)}
+GOLDEN = {"dcgan": (32, 32, 3), "mlp": (8, 8, 1), "sngan_resnet": (32, 32, 3)}
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

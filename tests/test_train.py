@@ -333,6 +333,72 @@ def test_train_profiles_on_request(tmp_path):
     assert list(tmp_path.rglob("*.xplane.pb"))
 
 
+def in_calls(k: int, **overrides) -> Config:
+    """`tiny` with k steps in one call."""
+    intervals = {"log_every": k, "checkpoint_every": k, "steps_per_call": k}
+    return tiny(**{f"train__{name}": value for name, value in intervals.items()}, **overrides)
+
+
+@pytest.fixture
+def one_thread_each(monkeypatch):
+    """As where `use_cpu_devices` was called; these games have no convolutions whose speed would matter."""
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+
+
+def test_train_in_calls_of_several_steps_gives_the_same_run(whole, tmp_path, one_thread_each, capsys):
+    state = train(in_calls(2), tmp_path)
+    near = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)  # noqa: E731
+    jax.tree.map(near, state, whole[1])
+    rows, expected = read_metrics(tmp_path / "metrics.jsonl"), read_metrics(whole[0] / "metrics.jsonl")[1::2]
+    jax.tree.map(near, rows, expected)
+    assert [row["step"] for row in rows] == [2, 4, 6]
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("step ")] == [
+        "2/6",
+        "4/6",
+        "6/6",
+    ]
+
+
+def test_train_in_calls_of_several_steps_resumes_bit_for_bit(tmp_path, one_thread_each):
+    class Stop:
+        def write_scalars(self, step, scalars):
+            if step == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        def __getattr__(self, name):
+            return lambda *args, **kwargs: None
+
+    config = in_calls(3, train__num_steps=9, train__d_steps_per_g_step=2)
+    whole = train(config, tmp_path / "whole")
+    assert int(train(config, tmp_path / "stopped", writers=[Stop()]).step) == 3
+    assert_same_state(train(config, tmp_path / "stopped"), whole)
+    logs = [read_metrics(tmp_path / name / "metrics.jsonl") for name in ("whole", "stopped")]
+    assert logs[0] == logs[1] and len(logs[0]) == 3
+    with pytest.raises(UserError, match=r"train.steps_per_call: 3 -> 1"):
+        train(tiny(train__num_steps=9, train__d_steps_per_g_step=2), tmp_path / "whole")
+
+
+def test_train_in_calls_of_several_steps_names_the_step_that_was_not_finite(tmp_path, one_thread_each):
+    unbounded = {"model__d_spectral_norm": False, "loss__name": "least_squares", "g_optim__learning_rate": 0.5}
+    sentences = []
+    for k in (1, 3):
+        with pytest.raises(NonFiniteError) as caught:
+            train(in_calls(k, **unbounded), tmp_path / str(k), generator=Broken())
+        sentences.append(str(caught.value).partition(":")[0])
+    assert sentences[0] == sentences[1]
+
+
+def test_train_refuses_several_steps_in_a_call_on_threads(tmp_path):
+    with pytest.raises(UserError, match=r"train.steps_per_call is 2, .* set it to 1"):
+        train(in_calls(2), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_profiles_whole_calls(tmp_path, one_thread_each):
+    train(in_calls(3, train__num_steps=9, train__profile_at=3), tmp_path)
+    assert list(tmp_path.rglob("*.xplane.pb"))
+
+
 @pytest.mark.parametrize("order", ["d_first", "g_first"])
 def test_train_gives_every_d_step_its_own_batch(order, tmp_path, monkeypatch):
     asked, real = [], jaxgan.train.make_batch

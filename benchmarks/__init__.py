@@ -1,0 +1,1 @@
+"""jaxgan beside PyTorch: the same models in both, a proof that they compute the same, and their speed."""

@@ -1,0 +1,170 @@
+"""The sides of the comparison: each makes a game ready in its own process and runs steps of it against the clock.
+
+A process imports the libraries of its own side only, so that its memory is that side's.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jaxgan.config import Config
+
+NUM_BATCHES = 4  # different ones, in turn
+LOOP_STEPS = 100  # of a turn of the loop, which holds one checkpoint
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def examples(config: Config, shape: tuple[int, ...]) -> list[list[np.ndarray]]:
+    """`NUM_BATCHES` times the examples of every D-step, uniform in [-1, 1]: the time does not depend on them."""
+    rng = np.random.default_rng(0)
+    full = (config.train.batch_size, *shape)
+    n = config.train.d_steps_per_g_step or 1
+    return [[rng.uniform(-1, 1, full).astype(np.float32) for _ in range(n)] for _ in range(NUM_BATCHES)]
+
+
+class Side:
+    """One way to train a game. Data are in memory; what is timed is the step, with the drawing of its latents."""
+
+    def run(self, steps: int) -> float:
+        """Seconds for so many steps, from the first call until the last result is there."""
+        raise NotImplementedError
+
+    def warm_up(self) -> tuple[float, float]:
+        """Seconds of the first step, which compiles, and of a step after it."""
+        first = self.run(1)
+        second = self.run(2) / 2
+        return first, self.run(3 if second > 0.1 else 50) / (3 if second > 0.1 else 50)
+
+
+class _JaxSide(Side):
+    _step: Callable[..., Any]
+    _state: Any
+    _arguments: tuple[Any, Any]  # key and hyper
+    _batches: itertools.cycle
+
+    def run(self, steps: int) -> float:
+        import jax
+
+        start = time.perf_counter()
+        before = None
+        for _ in range(steps):
+            self._state, metrics = self._step(self._state, next(self._batches), *self._arguments)
+            # As the loop does: running further ahead gains no time, and takes the memory of every step under way.
+            jax.block_until_ready(before)
+            before = metrics
+        jax.block_until_ready((self._state, metrics))
+        return time.perf_counter() - start
+
+
+@functools.cache  # once in a process
+def one_device_per_core(config: Config) -> None:
+    """What `jaxgan.main` does before JAX starts."""
+    from jaxgan.parallel import use_cpu_devices
+    from jaxgan.steps import collectives_at_once
+
+    use_cpu_devices(None, config.train.batch_size, collectives_at_once(config))
+
+
+class Jaxgan(_JaxSide):
+    """The step as `jaxgan.train` runs it: each core a device, the batch split among them."""
+
+    def __init__(self, config: Config, shape: tuple[int, ...]):
+        one_device_per_core(config)
+        from jaxgan.gan import build, init, make_hyper
+        from jaxgan.parallel import AXIS, Devices
+        from jaxgan.steps import seed_keys, train_step
+
+        devices, keys = Devices(), seed_keys(config.seed)
+        gan = build(config, shape, AXIS)
+        self._state = devices.replicate(functools.partial(init, gan, keys.init))
+        self._step = devices.map(functools.partial(train_step, gan))
+        self._arguments = devices.put(keys.train), devices.put(make_hyper(config))
+        labels = np.zeros(config.train.batch_size, np.int32)
+        self._batches = itertools.cycle(
+            [devices.shard([{"image": x, "label": labels} for x in xs]) for xs in examples(config, shape)]
+        )
+
+
+class StockFlax(_JaxSide):
+    """Stock Flax layers under plain `jax.jit` with donation, on one CPU device with a thread per core."""
+
+    def __init__(self, config: Config, shape: tuple[int, ...]):
+        import jax
+
+        from benchmarks.flax_twins import twins
+        from jaxgan.gan import build, init, make_hyper
+        from jaxgan.steps import seed_keys, train_step
+
+        keys = seed_keys(config.seed)
+        generator, discriminator = twins(config, shape)
+        gan = build(config, shape, generator=generator, discriminator=discriminator)
+        self._state = jax.jit(functools.partial(init, gan))(keys.init)
+        self._step = jax.jit(functools.partial(train_step, gan), donate_argnums=0)
+        self._arguments = keys.train, make_hyper(config)
+        batches = [
+            {"image": np.stack(xs), "label": np.zeros(np.shape(xs)[:2], np.int32)} for xs in examples(config, shape)
+        ]
+        self._batches = itertools.cycle(jax.device_put(batches))
+
+
+class Torch(Side):
+    """The PyTorch twin with a thread per core, eager or through `torch.compile`; `tuned` sets malloc as jaxgan does."""
+
+    def __init__(self, config: Config, shape: tuple[int, ...], compile: bool = False, tuned: bool = False):
+        if tuned:
+            from jaxgan.parallel import keep_memory
+
+            keep_memory()
+        import torch
+
+        # XLA does so too; threads started later inherit it.
+        torch.set_flush_denormal(True)
+        torch.set_num_threads(cores())
+        from benchmarks.torch_twins import Twin
+
+        torch.manual_seed(config.seed)
+        self._twin = Twin(config, shape, compile=compile)
+        self._z_shape = (config.train.batch_size, config.model.z_dim)
+        batches = [[torch.from_numpy(x) for x in xs] for xs in examples(config, shape)]
+        if len(shape) == 3:  # NHWC in memory is what torch calls channels-last
+            batches = [[x.permute(0, 3, 1, 2) for x in xs] for xs in batches]
+        self._batches = itertools.cycle(batches)
+
+    def run(self, steps: int) -> float:
+        import torch
+
+        start = time.perf_counter()
+        for _ in range(steps):
+            images = next(self._batches)
+            self._twin.train_step(images, [torch.randn(self._z_shape) for _ in images])
+        return time.perf_counter() - start
+
+
+def loop(config: Config, shape: tuple[int, ...]) -> Side:
+    """`jaxgan.train` on the default data."""
+    one_device_per_core(config)
+    from benchmarks.loop import Loop
+
+    del shape
+    return Loop(config)
+
+
+SIDES: dict[str, Callable[[Config, tuple[int, ...]], Side]] = {
+    "jaxgan": Jaxgan,
+    "torch": Torch,
+    "torch_compile": functools.partial(Torch, compile=True),
+    "torch_tuned": functools.partial(Torch, tuned=True),
+    "flax": StockFlax,
+    "loop": loop,
+}
