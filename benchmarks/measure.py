@@ -34,7 +34,7 @@ def processes(group: str, with_torch: bool) -> list[list[Entry]]:
     if group == "loop":  # in one process, so that nothing but the loop differs
         return [[Entry(side, GAME_OF_EXTRAS, BATCH_SIZE) for side in ("jaxgan", "loop")]]
     names = {"jaxgan": True, "torch": with_torch, "torch_compile": with_torch, "torch_tuned": with_torch}
-    names["flax"] = True
+    names["flax"] = group != "resnet32"  # of which one step takes several seconds
     there = [name for name, is_there in names.items() if is_there]
     if group == "batch_sizes":
         there = [name for name in there if name in ("jaxgan", "torch")]

@@ -84,8 +84,8 @@ def case(name: str, shape: tuple[int, ...], **sections: dict[str, Any]) -> Case:
     """
     sections["model"] = {"base_features": 8, "z_dim": 16, **sections.get("model", {})}
     sections["train"] = {"batch_size": 8, **sections.get("train", {})}
-    for name in ("g_optim", "d_optim"):
-        sections[name] = {"learning_rate": 2e-5, "eps": 1e-6, **sections.get(name, {})}
+    for net in ("g_optim", "d_optim"):
+        sections[net] = {"learning_rate": 2e-5, "eps": 1e-6, **sections.get(net, {})}
     config = Config.from_dict({"data": {"image_size": 0}, **sections})
     # These read differences of logits only, so that the gradient of D's last bias is zero.
     differences = config.loss.name in ("wasserstein", "relativistic_paired", "relativistic_average")
