@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS ?= dev
 
-.PHONY: setup demo test lint bench torch clean
+.PHONY: setup demo test lint parity bench torch clean
 
 setup: $(VENV)/.$(EXTRAS)
 
@@ -25,6 +25,9 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+parity: setup torch
+	$(BIN)/python -m benchmarks.parity
 
 bench: setup torch
 	$(BIN)/python -m benchmarks.run

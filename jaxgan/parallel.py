@@ -181,7 +181,7 @@ class Devices:
         if k > 1 and self.devices[0].platform == "cpu" and threads > 1 and eigen not in (["false"], ["0"]):
             raise UserError(
                 f"train.steps_per_call is {k}, which is for accelerators: on a CPU device of several threads "
-                f"convolutions in such a call may run 10 times slower, so set it to 1, or make each core a device "
+                f"convolutions in such a call run several times slower, so set it to 1, or make each core a device "
                 f"(--cpu_devices, or jaxgan.parallel.use_cpu_devices before JAX computes anything)."
             )
 
