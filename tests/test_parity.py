@@ -91,13 +91,17 @@ def test_a_fresh_twin_unloads_a_state_that_loads():
     config = case("", (2,), model=MLP).config
     twin = Twin(config, (2,))
     state = twin.unload()
-    assert jax.tree.structure(state) == jax.tree.structure(jax.eval_shape(partial(init, build(config, (2,))), jax.random.key(0)))
+    assert jax.tree.structure(state) == jax.tree.structure(
+        jax.eval_shape(partial(init, build(config, (2,))), jax.random.key(0))
+    )
     twin.load(state)
 
 
 def test_every_loss_has_a_twin():
     assert set(LOSSES) == set(OURS)
-    assert {name for name, loss in LOSSES.items() if loss.relativistic} == {n for n, x in OURS.items() if x.relativistic}
+    assert {name for name, loss in LOSSES.items() if loss.relativistic} == {
+        n for n, x in OURS.items() if x.relativistic
+    }
 
 
 def test_load_refuses_another_architecture():
