@@ -50,6 +50,7 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
       [B, H', W', O] with H' = (H + 2p - kh) // stride + 1: H for odd kernels at stride 1, H / 2 for even H at
       stride 2, and H - 1 for even kernels at stride 1.
 
+    >>> import jax.numpy as jnp
     >>> conv(jnp.ones((1, 8, 8, 3)), jnp.ones((4, 4, 3, 5)), 2).shape
     (1, 4, 4, 5)
     """
@@ -99,6 +100,7 @@ def conv_transpose(x: jax.Array, kernel: jax.Array, stride: int = 1, size: Size 
       UserError: no convolution with this kernel and stride takes `size` to (h, w); with the default size this
         happens for even kernels at stride 1.
 
+    >>> import jax.numpy as jnp
     >>> conv_transpose(jnp.ones((1, 4, 4, 5)), jnp.ones((4, 4, 3, 5)), 2).shape
     (1, 8, 8, 3)
     """
@@ -127,6 +129,7 @@ def conv_pool(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Returns:
       [B, H / 2, W / 2, O].
 
+    >>> import jax.numpy as jnp
     >>> conv_pool(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)))[0, :, :, 0].tolist()
     [[6.25, 6.25], [6.25, 6.25]]
     """
@@ -147,6 +150,7 @@ def upsample_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Returns:
       [B, 2h, 2w, O].
 
+    >>> import jax.numpy as jnp
     >>> upsample_conv(jnp.ones((1, 2, 2, 1)), jnp.ones((3, 3, 1, 1)))[0, 0, :, 0].tolist()
     [4.0, 6.0, 6.0, 4.0]
     """
