@@ -52,47 +52,49 @@ class _JaxSide(Side):
     _state: Any
     _arguments: tuple[Any, Any]  # key and hyper
     _batches: itertools.cycle
+    _steps_per_call = 1
 
     def run(self, steps: int) -> float:
         import jax
 
+        calls = -(-steps // self._steps_per_call)
         start = time.perf_counter()
         before = None
-        for _ in range(steps):
+        for _ in range(calls):
             self._state, metrics = self._step(self._state, next(self._batches), *self._arguments)
             # As the loop does: running further ahead gains no time, and takes the memory of every step under way.
             jax.block_until_ready(before)
             before = metrics
         jax.block_until_ready((self._state, metrics))
-        return time.perf_counter() - start
+        return (time.perf_counter() - start) * steps / (calls * self._steps_per_call)
 
 
 @functools.cache  # once in a process
-def one_device_per_core(config: Config) -> None:
+def provide_devices(config: Config) -> None:
     """What `jaxgan.main` does before JAX starts."""
-    from jaxgan.parallel import use_cpu_devices
-    from jaxgan.steps import collectives_at_once
+    from jaxgan.start import use_cpu_devices
 
-    use_cpu_devices(None, config.train.batch_size, collectives_at_once(config))
+    use_cpu_devices(config)
 
 
 class Jaxgan(_JaxSide):
-    """The step as `jaxgan.train` runs it: each core a device, the batch split among them."""
+    """The step as `jaxgan.train` runs it: on its devices, and as many in one call as the configuration says."""
 
     def __init__(self, config: Config, shape: tuple[int, ...]):
-        one_device_per_core(config)
+        provide_devices(config)
         from jaxgan.gan import build, init, make_hyper
-        from jaxgan.parallel import AXIS, Devices
+        from jaxgan.parallel import AXIS, Devices, scan_steps
         from jaxgan.steps import seed_keys, train_step
 
         devices, keys = Devices(), seed_keys(config.seed)
         gan = build(config, shape, AXIS)
         self._state = devices.replicate(functools.partial(init, gan, keys.init))
-        self._step = devices.map(functools.partial(train_step, gan))
+        self._steps_per_call = k = config.train.steps_per_call
+        self._step = devices.map(scan_steps(functools.partial(train_step, gan), k))
         self._arguments = devices.put(keys.train), devices.put(make_hyper(config))
         labels = np.zeros(config.train.batch_size, np.int32)
         self._batches = itertools.cycle(
-            [devices.shard([{"image": x, "label": labels} for x in xs]) for xs in examples(config, shape)]
+            [devices.shard([{"image": x, "label": labels} for x in xs * k]) for xs in examples(config, shape)]
         )
 
 
@@ -153,7 +155,7 @@ class Torch(Side):
 
 def loop(config: Config, shape: tuple[int, ...]) -> Side:
     """`jaxgan.train` on the default data."""
-    one_device_per_core(config)
+    provide_devices(config)
     from benchmarks.loop import Loop
 
     del shape

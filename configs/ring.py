@@ -23,6 +23,7 @@ def get_config():
         optim.learning_rate, optim.b1, optim.b2 = 1e-3, 0.0, 0.99
         optim.schedule, optim.schedule_steps = "cosine", 12_000
     config.train.num_steps = 12_000
+    config.train.steps_per_call = 50
     config.train.batch_size = 256
     config.train.log_every = 500
     config.train.sample_every = 2500

@@ -31,7 +31,9 @@ config_flags.DEFINE_config_file(
 flags.DEFINE_string("workdir", None, "Directory of the run.")
 flags.DEFINE_enum("mode", "train", list(APPLICABLE), "What to do.")
 flags.DEFINE_integer(
-    "cpu_devices", None, "train: devices made of the CPU's cores; default: as many as divide the batch."
+    "cpu_devices",
+    None,
+    "train: devices made of the CPU's cores; default: as many as divide the batch, or 1 for dense networks.",
 )
 flags.DEFINE_integer("num", 64, "sample: how many.")
 flags.DEFINE_string("out", None, "sample: where to, FILE.png for one grid or DIR/ for one file per image.")
@@ -85,10 +87,9 @@ def train(workdir: str) -> int:
     from jaxgan.config import as_config
 
     config = as_config(FLAGS.config)
-    from jaxgan.parallel import use_cpu_devices
-    from jaxgan.steps import collectives_at_once
+    from jaxgan.start import use_cpu_devices
 
-    use_cpu_devices(FLAGS.cpu_devices, config.train.batch_size, collectives_at_once(config))
+    use_cpu_devices(config, FLAGS.cpu_devices)
     from jaxgan.train import train as run
 
     state = run(config, workdir)

@@ -23,7 +23,8 @@ AXIS = "batch"
 # A CPU device that waits for others in a collective holds a thread of XLA's one pool, which by default has as many as
 # there are cores. If all threads wait, virtual devices do so for ever: seen with 2 devices and 2 threads, and with 4
 # devices and 6. Where k collectives can wait at once, all devices but one may be waiting in each of them, so that
-# k (devices - 1) + 1 threads are enough. More get in each other's way: measured 81 ms a step with 5 and 71 with 2.
+# k (devices - 1) + 1 threads are enough; one more is for safety, and many get in each other's way: measured 81 ms a
+# step with 5 and 71 with 2.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of malloc.h
 COLLECTIVES = 4  # at once, of a step of which nothing is known
 
@@ -41,7 +42,7 @@ def _provide_threads() -> None:
 
 
 def _threads(devices: int, collectives: int) -> int:
-    return max(collectives * (devices - 1) + 1, devices)
+    return collectives * (devices - 1) + 2
 
 
 _provide_threads()
@@ -167,22 +168,19 @@ class Devices:
         mapped = jax.shard_map(step, mesh=mesh, in_specs=specs, out_specs=(P(), P()), check_vma=False)
         return jax.jit(mapped, donate_argnums=0)
 
-    def check_scan(self, k: int) -> None:
+    def check_scan(self, k: int, convolutional: bool) -> None:
         """Refuses several steps in one call where that does not pay.
 
         XLA:CPU runs most gradients of convolutions by a slow routine wherever they stand in a loop
-        (https://github.com/jax-ml/jax/issues/12868).
+        (https://github.com/jax-ml/jax/issues/12868): 30 to 100 times slower, measured.
 
         Raises:
-          UserError: `k` is more than 1 and the devices are a CPU's with more than one thread each.
+          UserError: `k` is more than 1, the devices are a CPU's, and the networks have convolutions.
         """
-        eigen = re.findall(r"--xla_cpu_multi_thread_eigen=(\w+)", os.environ.get("XLA_FLAGS", ""))[-1:]
-        threads = int(os.environ.get("PJRT_NPROC") or _cores())
-        if k > 1 and self.devices[0].platform == "cpu" and threads > 1 and eigen not in (["false"], ["0"]):
+        if k > 1 and convolutional and self.devices[0].platform == "cpu":
             raise UserError(
-                f"train.steps_per_call is {k}, which is for accelerators: on a CPU device of several threads "
-                f"convolutions in such a call run several times slower, so set it to 1, or make each core a device "
-                f"(--cpu_devices, or jaxgan.parallel.use_cpu_devices before JAX computes anything)."
+                f"train.steps_per_call is {k}, which is for accelerators and for architectures without convolutions: "
+                f"on a CPU the gradients of convolutions in such a call run many times slower, so set it to 1."
             )
 
     def replicate(self, make: Callable[[], Any]) -> Any:

@@ -10,13 +10,26 @@ from pathlib import Path
 import flax.linen as nn
 import jax
 
+from jaxgan import parallel
+from jaxgan.architectures import ARCHITECTURES
 from jaxgan.checkpoint import Checkpoints
+from jaxgan.config import Config
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, init
 from jaxgan.parallel import Devices
 from jaxgan.sampling import restore_last
 from jaxgan.state import GANState, NetState
-from jaxgan.steps import Keys
+from jaxgan.steps import Keys, collectives_at_once
+
+
+def use_cpu_devices(config: Config, requested: int | None = None) -> None:
+    """`parallel.use_cpu_devices` as fits a run: one device where there are no convolutions.
+
+    Such steps are too short for meetings: 3.9 ms on two devices, 2.7 on one (three layers of 128 units, 64 points).
+    """
+    if requested is None and not ARCHITECTURES[config.model.architecture].convolutional:
+        requested = 1
+    parallel.use_cpu_devices(requested, config.train.batch_size, collectives_at_once(config))
 
 
 def first_state(

@@ -230,8 +230,11 @@ def _discriminate(
 def _discriminate_both(
     gan: GAN, params: Params, stats: Stats, real: Array, fake: Array
 ) -> tuple[DOutput, DOutput, Stats]:
-    """D on real and fake in one pass, or in two where batch norm would mix them; u and v move once either way."""
-    if "batch_stats" in stats:
+    """D on real and fake in one pass, or in two where batch norm would mix them; u and v move once either way.
+
+    In two also where a penalty passes real or fake through D once more: XLA finds that it is the same pass.
+    """
+    if "batch_stats" in stats or gan.regularizers:
         real_out, stats = _discriminate(gan, params, stats, real, train=True, move_spectral=True)
         fake_out, stats = _discriminate(gan, params, stats, fake, train=True)
         return real_out, fake_out, stats

@@ -20,6 +20,7 @@ import numpy as np
 
 from jaxgan import actions
 from jaxgan import workdir as workdirs
+from jaxgan.architectures import ARCHITECTURES
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.config import Config, as_config
 from jaxgan.data import Source, check_range, from_arrays, load, make_batch, prefetch
@@ -62,7 +63,7 @@ def train(
         raise UserError(f"training runs in one process, with any number of devices; here are {jax.process_count()}.")
     devices = Devices()
     check_divisible(config.train.batch_size, len(devices.devices))
-    devices.check_scan(config.train.steps_per_call)
+    devices.check_scan(config.train.steps_per_call, ARCHITECTURES[config.model.architecture].convolutional)
     if source is None:
         source = _load(config)
     elif not isinstance(source, Source):

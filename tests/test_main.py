@@ -255,13 +255,21 @@ def test_command_samples_only_from_a_run(command, tmp_path, made):
     assert not (tmp_path / "x.png").exists()
 
 
-def test_command_asks_for_the_devices_before_it_trains(command, monkeypatch):
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ([], 1),  # a dense network's steps are too short to share
+        (["--cpu_devices=4"], 4),
+        (["--config.model.architecture=dcgan", "--config.data.name=mnist", "--config.data.image_size=28"], None),
+    ],
+)
+def test_command_asks_for_the_devices_before_it_trains(command, monkeypatch, flags, expected):
     asked = []
     monkeypatch.setattr("jaxgan.parallel.use_cpu_devices", lambda *arguments: asked.append(arguments))
     monkeypatch.setattr("jaxgan.train.train", lambda config, workdir: asked.append("train"))
     with pytest.raises(AttributeError):  # the stand-in returns no state
-        command(*TINY, "--cpu_devices=4")
-    assert asked == [(4, 8, 4), "train"]
+        command(*TINY, *flags)
+    assert asked == [(expected, 8, 4), "train"]
 
 
 @pytest.mark.parametrize("flag", ["--help", "--helpfull"])

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from functools import partial
 from types import SimpleNamespace
 
@@ -165,32 +166,14 @@ def test_scan_steps_gives_the_same_run(game, count, float64):
 
 
 @pytest.mark.parametrize(
-    "flags, threads, refused",
-    [
-        ("", "8", True),
-        ("--xla_cpu_multi_thread_eigen=true", "8", True),
-        ("--xla_cpu_multi_thread_eigen=false --xla_cpu_multi_thread_eigen=true", "8", True),
-        ("--xla_cpu_multi_thread_eigen=true --xla_cpu_multi_thread_eigen=false", "8", False),
-        ("", "1", False),
-    ],
+    ("platform", "k", "convolutional", "refused"),
+    [("cpu", 10, True, True), ("cpu", 1, True, False), ("cpu", 10, False, False), ("tpu", 10, True, False)],
 )
-def test_check_scan_refuses_threads(flags, threads, refused, monkeypatch):
-    monkeypatch.setenv("XLA_FLAGS", flags)
-    monkeypatch.setenv("PJRT_NPROC", threads)
-    devices = Devices(jax.devices()[:2])
-    devices.check_scan(1)
-    if refused:
-        with pytest.raises(UserError, match=r"train.steps_per_call is 10, .* set it to 1, or make each core a device"):
-            devices.check_scan(10)
-    else:
-        devices.check_scan(10)
-
-
-def test_check_scan_passes_accelerators(monkeypatch):
-    monkeypatch.setenv("XLA_FLAGS", "")
+def test_check_scan_refuses_convolutions_in_a_loop_on_a_cpu(platform, k, convolutional, refused):
     devices = Devices()
-    devices.devices = [SimpleNamespace(platform="tpu")]
-    devices.check_scan(10)
+    devices.devices = [SimpleNamespace(platform=platform)]
+    with pytest.raises(UserError, match=r"train.steps_per_call is 10, .* set it to 1") if refused else nullcontext():
+        devices.check_scan(k, convolutional)
 
 
 SCRIPT = """
@@ -245,5 +228,5 @@ def test_use_cpu_devices_takes_the_largest_number_that_divides_and_does_not_star
         "devices": 16,
         "result": [7.5 + 50] * 16,
         "flags": "--xla_cpu_multi_thread_eigen=false",
-        "threads": 61,
+        "threads": 62,
     }

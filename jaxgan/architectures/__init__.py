@@ -5,7 +5,7 @@ from jaxgan.architectures.base import OUTPUT_ACTIVATIONS, Architecture, DOutput
 
 ARCHITECTURES: dict[str, Architecture] = {
     "dcgan": Architecture(dcgan.Generator, dcgan.Discriminator, dcgan.check),
-    "mlp": Architecture(mlp.Generator, mlp.Discriminator, mlp.check),
+    "mlp": Architecture(mlp.Generator, mlp.Discriminator, mlp.check, convolutional=False),
     "sngan_resnet": Architecture(resnet.Generator, resnet.Discriminator, resnet.check),
 }
 

@@ -40,11 +40,13 @@ class Architecture(NamedTuple):
     `discriminator(x, train=...) -> DOutput`.
 
     `check(shape, channel_multipliers, g_kernel_sizes, d_kernel_sizes)` raises `UserError` for what they cannot make.
+    `convolutional` says that there are convolutions, which decide what runs fast on a CPU.
     """
 
     generator: Callable[..., nn.Module]
     discriminator: Callable[..., nn.Module]
     check: Callable[..., None]
+    convolutional: bool = True
 
 
 def widen(x: Array) -> Array:
