@@ -17,7 +17,20 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # From the bottom to the top. A module imports from layers below its own and from its own package.
 LAYERS = (
     {"errors"},
-    {"nn", "losses", "optim", "regularizers", "state", "metrics", "monitor", "grid", "data", "checks"},
+    {
+        "nn",
+        "losses",
+        "targets",
+        "augment",
+        "optim",
+        "regularizers",
+        "state",
+        "metrics",
+        "monitor",
+        "grid",
+        "data",
+        "checks",
+    },
     {"architectures"},
     {"sections"},
     {"config"},
