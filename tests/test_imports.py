@@ -33,6 +33,7 @@ LAYERS = (
     },
     {"architectures"},
     {"sections"},
+    {"combinations"},
     {"config"},
     {"gan"},
     {"steps"},
