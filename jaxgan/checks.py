@@ -72,3 +72,9 @@ def at_least(key: str, value: float, least: float) -> None:
     """Refuses a number below a bound."""
     if value < least:
         raise UserError(f"{key} is {value}: it must be at least {least}.")
+
+
+def within(key: str, value: float, least: float, most: float) -> None:
+    """Refuses a number outside of [least, most]."""
+    if not least <= value <= most:
+        raise UserError(f"{key} is {value}: it must be at least {least} and at most {most}.")

@@ -20,14 +20,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jaxgan.checks import at_least, check_types, coerce, one_of
+from jaxgan.combinations import check_architecture, check_augment, check_regularizers, check_targets
 from jaxgan.errors import UserError
 from jaxgan.sections import (
+    AugmentConfig,
     DataConfig,
     EvalConfig,
     LossConfig,
     ModelConfig,
     OptimConfig,
     RegularizersConfig,
+    TargetsConfig,
     TrainConfig,
 )
 
@@ -50,7 +53,9 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    targets: TargetsConfig = field(default_factory=TargetsConfig)
     regularizers: RegularizersConfig = field(default_factory=RegularizersConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     g_optim: OptimConfig = field(default_factory=OptimConfig)
     d_optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -69,32 +74,10 @@ class Config:
         if self.train.d_steps_per_g_step is None:
             n = _preset(self.d_optim.preset, "d_optim").d_steps_per_g_step
             object.__setattr__(self, "train", dataclasses.replace(self.train, d_steps_per_g_step=n))
-        self._check_combinations()
-
-    def _check_combinations(self) -> None:
-        from jaxgan.architectures import ARCHITECTURES
-
-        data, model = self.data, self.model
-        if data.source == "synthetic":
-            if model.architecture != "mlp":
-                raise UserError(f"model.architecture {model.architecture!r} makes images; synthetic points need 'mlp'.")
-            if model.output != "linear":
-                raise UserError(f"model.output {model.output!r} is bounded; synthetic points need 'linear'.")
-        if data.image_size and data.source != "synthetic":
-            # Channels come from the source; build() checks again with the real shape.
-            ARCHITECTURES[model.architecture].check(
-                (data.image_size, data.image_size, 1),
-                model.channel_multipliers,
-                model.g_kernel_sizes,
-                model.d_kernel_sizes,
-            )
-        if model.d_batch_norm and (self.regularizers.r1 or self.regularizers.r2):
-            raise UserError(
-                "model.d_batch_norm couples the examples of a batch, so the per-example gradients of regularizers.r1"
-                " and r2 are undefined; switch one of them off."
-            )
-        if (model.g_batch_norm or model.d_batch_norm) and self.train.batch_size < 2:
-            raise UserError("train.batch_size is 1: batch norm needs at least 2 examples.")
+        check_architecture(self.data, self.model, self.train)
+        check_regularizers(self.model, self.loss, self.regularizers)
+        check_targets(self.loss, self.targets)
+        check_augment(self.data, self.loss, self.augment)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dictionaries; tuples become lists, so that it equals its own JSON."""
@@ -115,7 +98,9 @@ SECTIONS: dict[str, type] = {
     "data": DataConfig,
     "model": ModelConfig,
     "loss": LossConfig,
+    "targets": TargetsConfig,
     "regularizers": RegularizersConfig,
+    "augment": AugmentConfig,
     "g_optim": OptimConfig,
     "d_optim": OptimConfig,
     "train": TrainConfig,

@@ -24,12 +24,20 @@ class GANLoss(NamedTuple):
     `relativistic` says that the generator's loss reads `real_logits` too, so that steps of other losses
     need not compute them. `coupled` says that a mean over the batch goes into each example's term, so that the loss of
     a batch is not the mean of the losses of its parts.
+
+    `term` is one example's loss `(logit, target)` where examples have targets, 1 for real and 0 for generated, that
+    `targeted_d` and `targeted_g` can move; None where only the sign or the difference of logits counts. `saturating`
+    says that G maximizes D's loss on its examples rather than minimizes their loss as real ones.
+    `boundary` is the logit of an undecided D; None where logits have no absolute level.
     """
 
     d: Callable[..., Array]
     g: Callable[..., Array]
     relativistic: bool = False
     coupled: bool = False
+    term: Callable[[Array, Array], Array] | None = None
+    saturating: bool = False
+    boundary: float | None = None
 
 
 def logits_pair(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
@@ -124,12 +132,88 @@ def relativistic_average_g(real_logits: Array, fake_logits: Array, mean: Mean = 
     return relativistic_average_d(fake_logits, real_logits, mean)
 
 
+def cross_entropy(logits: Array, targets: Array) -> Array:
+    """t sp(-l) + (1 - t) sp(l), per example: t = 1 gives exactly sp(-l) and t = 0 exactly sp(l), both for finite l.
+
+    >>> float(cross_entropy(jnp.float32(1e30), jnp.float32(1.0)))
+    0.0
+    """
+    return targets * sp(-logits) + (1 - targets) * sp(logits)
+
+
+def squared_error(logits: Array, targets: Array) -> Array:
+    """1/2 (l - t)^2, per example."""
+    return 0.5 * jnp.square(logits - targets)
+
+
+def targeted_d(
+    loss: GANLoss,
+    real_logits: Array,
+    fake_logits: Array,
+    real_targets: Array,
+    fake_targets: Array,
+    mean: Mean = jnp.mean,
+) -> Array:
+    """E term(r, t_r) + E term(f, t_f): D's loss with a target for each example.
+
+    With targets of exactly 1 and 0 it and its gradient equal `loss.d` bit for bit (but for the sign of a zero).
+
+    Args:
+      loss: one that has a `term`.
+      real_logits, fake_logits: [B].
+      real_targets, fake_targets: [B] or scalars, in [0, 1].
+      mean: over the global batch.
+
+    Raises:
+      ValueError: the loss has no targets, or shapes differ.
+    """
+    term = _term(loss)
+    r, f = logits_pair(real_logits, fake_logits)
+    return mean(term(r, _like(real_targets, r))) + mean(term(f, _like(fake_targets, f)))
+
+
+def targeted_g(
+    loss: GANLoss, fake_logits: Array, real_target: Array, fake_target: Array, mean: Mean = jnp.mean
+) -> Array:
+    """E term(f, t_real), or -E term(f, t_fake) for the saturating loss: G's loss with the targets of either kind.
+
+    G wants its examples taken for real ones; saturating, it wants D's loss on them large. Flipped labels, (0, 1) for
+    (1, 0), so turn sp(-f) into sp(f) and -sp(f) into -sp(-f): G follows D to the other side.
+
+    Args:
+      loss: one that has a `term`.
+      fake_logits: [B].
+      real_target, fake_target: scalars: what D's loss calls a real and a generated example.
+      mean: over the global batch.
+
+    Raises:
+      ValueError: the loss has no targets.
+    """
+    term = _term(loss)
+    _, f = logits_pair(fake_logits, fake_logits)
+    if loss.saturating:
+        return -mean(term(f, _like(fake_target, f)))
+    return mean(term(f, _like(real_target, f)))
+
+
+def _term(loss: GANLoss) -> Callable[[Array, Array], Array]:
+    if loss.term is None:
+        raise ValueError("this loss compares logits without target labels, so there are no targets to move.")
+    return loss.term
+
+
+def _like(targets: Array, logits: Array) -> Array:
+    if jnp.shape(targets) not in ((), jnp.shape(logits)):
+        raise ValueError(f"targets {jnp.shape(targets)} and logits {jnp.shape(logits)} differ in shape.")
+    return jnp.asarray(targets, logits.dtype)
+
+
 LOSSES: dict[str, GANLoss] = {
-    "minimax": GANLoss(minimax_d, minimax_g),
-    "non_saturating": GANLoss(minimax_d, non_saturating_g),
-    "least_squares": GANLoss(least_squares_d, least_squares_g),
+    "minimax": GANLoss(minimax_d, minimax_g, term=cross_entropy, saturating=True, boundary=0.0),
+    "non_saturating": GANLoss(minimax_d, non_saturating_g, term=cross_entropy, boundary=0.0),
+    "least_squares": GANLoss(least_squares_d, least_squares_g, term=squared_error, boundary=0.5),
     "wasserstein": GANLoss(wasserstein_d, wasserstein_g),
-    "hinge": GANLoss(hinge_d, wasserstein_g),
+    "hinge": GANLoss(hinge_d, wasserstein_g, boundary=0.0),
     "relativistic_paired": GANLoss(relativistic_paired_d, relativistic_paired_g, relativistic=True),
     "relativistic_average": GANLoss(relativistic_average_d, relativistic_average_g, relativistic=True, coupled=True),
 }

@@ -74,6 +74,21 @@ def schedule_factor(name: str, step: Array, steps: int, end: float) -> Array:
     return 1 - (1 - end) * SCHEDULES[name](progress)
 
 
+def lazy_adam(hyper: OptimHyper, interval: int) -> OptimHyper:
+    """The constants under a penalty that has an update of its own every `interval` = k steps (with its weight times k).
+
+    Learning rate times c, b1^c and b2^c with c = k / (k + 1): k steps then make k + 1 updates, which go as far and
+    forget as much as k of the unchanged optimizer. Karras et al. 2020, https://arxiv.org/abs/1912.04958, appendix B.
+
+    >>> plain = OptimHyper(*map(jnp.float32, (1.0, 0.0, 0.25, 1e-8, 0.0)))
+    >>> lazy = lazy_adam(plain, 1)
+    >>> float(lazy.learning_rate), float(lazy.b1), float(lazy.b2)
+    (0.5, 0.0, 0.5)
+    """
+    c = interval / (interval + 1)
+    return hyper.replace(learning_rate=hyper.learning_rate * c, b1=hyper.b1**c, b2=hyper.b2**c)  # type: ignore[attr-defined]
+
+
 def adam(hyper: OptimHyper) -> optax.GradientTransformation:
     """m / (sqrt(v + eps_root) + eps) on bias-corrected moments. Kingma & Ba 2015, https://arxiv.org/abs/1412.6980"""
     return optax.adam(hyper.learning_rate, hyper.b1, hyper.b2, hyper.eps, hyper.eps_root)

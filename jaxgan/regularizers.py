@@ -1,37 +1,144 @@
-"""Penalties on the discriminator, beside the adversarial loss, and the dict `REGULARIZERS`.
+"""Penalties beside the adversarial loss, constraints on the discriminator, and the dict `REGULARIZERS`.
 
-Each is `(apply, real, fake, key) -> scalar`, to be multiplied by its weight; `apply` maps a batch of
-examples to the discriminator's whole `DOutput` with its statistics held fixed. The scalar is a mean over the
-examples given, so the mean over equal slices of a batch is the batch's.
+Those in the dict are `(apply, real, fake, keys, mean=jnp.mean) -> scalar`, to be multiplied by their weight: `apply`
+maps a batch of examples to the discriminator's whole `DOutput` with its statistics held fixed, `keys` [B] are typed
+keys, one per example of the global batch, and `mean(x, axis=None)` averages over the global batch. They need the
+gradient of each example's logit by that example, so D must treat the examples apart: no batch norm.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 
 Array = jax.Array
+Mean = Callable[..., Array]
 
 
 def squared_gradient_norm(apply: Callable, x: Array) -> Array:
     """Per example |grad_x D(x)|^2 in at least float32: [B]. D must treat the examples apart."""
-    gradient = jax.grad(lambda x: jnp.sum(apply(x).logits.astype(jnp.promote_types(x.dtype, jnp.float32))))(x)
-    gradient = gradient.astype(jnp.promote_types(gradient.dtype, jnp.float32))
-    return jnp.sum(jnp.square(gradient), axis=tuple(range(1, gradient.ndim)))
+    gradient = jax.grad(lambda x: jnp.sum(_wide(apply(x).logits)))(x)
+    return jnp.sum(jnp.square(_wide(gradient)), axis=tuple(range(1, gradient.ndim)))
 
 
-def r1(apply: Callable, real: Array, fake: Array, key: Array) -> Array:
+def distance_from_unit_gradient(apply: Callable, x: Array) -> Array:
+    """Per example (|grad_x D(x)| - 1)^2: [B]. Where the gradient is zero it is 1 and passes no gradient on."""
+    squared = squared_gradient_norm(apply, x)
+    zero = squared == 0
+    # The root has no derivative at 0, and 0 times its infinity would be NaN even behind a `where`.
+    norm = jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squared)))
+    return jnp.square(norm - 1)
+
+
+def r1(apply: Callable, real: Array, fake: Array, keys: Array, mean: Mean = jnp.mean) -> Array:
     """1/2 E |grad D(x)|^2 on real examples. Mescheder et al. 2018, https://arxiv.org/abs/1801.04406"""
-    del fake, key
-    return 0.5 * jnp.mean(squared_gradient_norm(apply, real))
+    del fake, keys
+    return 0.5 * mean(squared_gradient_norm(apply, real))
 
 
-def r2(apply: Callable, real: Array, fake: Array, key: Array) -> Array:
+def r2(apply: Callable, real: Array, fake: Array, keys: Array, mean: Mean = jnp.mean) -> Array:
     """1/2 E |grad D(x)|^2 on generated examples. Mescheder et al. 2018; with R1 the base of R3GAN 2024."""
-    del real, key
-    return 0.5 * jnp.mean(squared_gradient_norm(apply, fake))
+    del real, keys
+    return 0.5 * mean(squared_gradient_norm(apply, fake))
 
 
-REGULARIZERS: dict[str, Callable[..., Array]] = {"r1": r1, "r2": r2}
+def wgan_gp(apply: Callable, real: Array, fake: Array, keys: Array, mean: Mean = jnp.mean) -> Array:
+    """E (|grad D(u x + (1 - u) G(z))| - 1)^2, one u ~ U(0, 1) per example. Usual weight 10.
+
+    A constant D has the gradient 0 and so the penalty 1. Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028
+    """
+    u = jax.vmap(lambda key: jax.random.uniform(key, (1,) * (real.ndim - 1), jnp.float32))(keys)
+    u = u.astype(fake.dtype)
+    return mean(distance_from_unit_gradient(apply, u * real + (1 - u) * fake))
+
+
+def dragan(apply: Callable, real: Array, fake: Array, keys: Array, mean: Mean = jnp.mean) -> Array:
+    """E (|grad D(x + 1/2 std(x) U)| - 1)^2, U ~ U(0, 1) per coordinate. Usual weight 10.
+
+    std is one number, over all coordinates of the global batch of real examples. That is the noise of the authors'
+    code; they then take a random point between x and the noisy x, which only makes the noise smaller, and the paper
+    has a normal distribution in its place. Kodali et al. 2017, https://arxiv.org/abs/1705.07215
+    """
+    del fake
+    x = _wide(real)
+    std = jnp.sqrt(mean(jnp.square(x - mean(x))))
+    u = jax.vmap(lambda key: jax.random.uniform(key, x.shape[1:], jnp.float32))(keys)
+    return mean(distance_from_unit_gradient(apply, x + 0.5 * std * u.astype(x.dtype)))
+
+
+REGULARIZERS: dict[str, Callable[..., Array]] = {"r1": r1, "r2": r2, "wgan_gp": wgan_gp, "dragan": dragan}
+
+
+@flax.struct.dataclass
+class LeCamAverages:
+    """Moving averages of D's mean logits: a_R on real examples and a_F on generated ones, free of their start.
+
+    a is the mean of all logits so far with weights (1 - decay) decay^age, divided by the weights' sum, `weight`, which
+    is 0 before the first update and 1 in the end. So the first update makes a what it sees.
+    """
+
+    real: Array
+    fake: Array
+    weight: Array
+
+    @classmethod
+    def start(cls) -> LeCamAverages:
+        """Before the first update, when the averages mean nothing yet."""
+        return cls(jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
+
+    def update(
+        self, real_logits: Array, fake_logits: Array, decay: float = 0.99, mean: Mean = jnp.mean
+    ) -> LeCamAverages:
+        """The averages after one more batch, as constants: no gradient flows through them."""
+        weight = decay * self.weight + (1 - decay)
+        share = (1 - decay) / weight
+
+        def moved(average: Array, logits: Array) -> Array:
+            new = jax.lax.stop_gradient(mean(_wide(logits)))
+            return (average + share * (new - average)).astype(average.dtype)
+
+        return LeCamAverages(moved(self.real, real_logits), moved(self.fake, fake_logits), weight)
+
+
+def lecam(real_logits: Array, fake_logits: Array, averages: LeCamAverages, mean: Mean = jnp.mean) -> Array:
+    """E (r - a_F)^2 + E (f - a_R)^2: D's logits stay near where those of the other kind were. For little data.
+
+    Call it with the averages *after* their update by these very logits, as the authors' StyleGAN2 code does. Their
+    code also leaves out terms with r < a_F or f > a_R, which the paper does not: until D tells the kinds apart.
+
+    Args:
+      real_logits, fake_logits: [B].
+      averages: see above.
+      mean: over the global batch.
+
+    Tseng et al. 2021, https://arxiv.org/abs/2104.03310
+    """
+    r, f = _wide(real_logits), _wide(fake_logits)
+    return mean(jnp.square(r - averages.fake)) + mean(jnp.square(f - averages.real))
+
+
+def feature_matching(real_features: Array, fake_features: Array, mean: Mean = jnp.mean) -> Array:
+    """|E h(x) - E h(G(z))|^2, a loss of G: the sum over D's features h of the squared difference of their means.
+
+    The square of a difference of means is not a mean of squares: on several devices `mean` has to see them all.
+
+    Args:
+      real_features, fake_features: [B, ...] of equal shape, but for B.
+      mean: `mean(x, axis=0)` averages over the global batch.
+
+    Salimans et al. 2016, https://arxiv.org/abs/1606.03498, equation 3.
+    """
+    difference = mean(_wide(real_features), axis=0) - mean(_wide(fake_features), axis=0)
+    return jnp.sum(jnp.square(difference))
+
+
+def clip_params(params, c: Array):
+    """Every parameter, biases too, clipped to [-c, c]; after each update of D. Arjovsky et al. 2017: c = 0.01."""
+    return jax.tree.map(lambda p: jnp.clip(p, -c, c).astype(p.dtype), params)
+
+
+def _wide(x: Array) -> Array:
+    return jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.float32))

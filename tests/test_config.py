@@ -48,6 +48,19 @@ def test_config_presets_give_what_is_left_open():
     assert as_config(with_values(d_optim__preset="A", train__d_steps_per_g_step=2)).train.d_steps_per_g_step == 2
 
 
+def test_config_augmentation_starts_at_1_or_at_0_where_it_adapts():
+    plain = as_config(with_values(augment__policy="translation,cutout")).augment
+    assert (plain.policy, plain.first_p) == (("translation", "cutout"), 1.0)
+    assert as_config(with_values(augment__policy="color", augment__ada=True)).augment.first_p == 0.0
+    assert as_config(with_values(augment__policy="color", augment__ada=True, augment__p=0.2)).augment.first_p == 0.2
+
+
+def test_config_allows_noise_with_any_loss_and_clipping_without_spectral_norm():
+    as_config(with_values(loss__name="hinge", targets__instance_noise=0.1, targets__instance_noise_steps=100))
+    as_config(with_values(loss__name="wasserstein", regularizers__clip=0.01, model__d_spectral_norm=False))
+    as_config(with_values(loss__g_adversarial_weight=0, regularizers__feature_matching=1))
+
+
 def test_config_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().seed = 1
@@ -95,6 +108,49 @@ WRONG = [
     (dict(data__horizontal_flip=1), r"data.horizontal_flip is 1: it must be True or False"),
     (dict(model__d_batch_norm=True, regularizers__r1=1.0), r"model.d_batch_norm couples"),
     (dict(regularizers__r1=-1.0), r"regularizers.r1 is -1.0"),
+    (dict(regularizers__interval=0, regularizers__r1=1.0), r"regularizers.interval is 0: it must be at least 1"),
+    (dict(regularizers__interval=16, regularizers__lecam=0.1), r"interval is 16, but there is no gradient penalty"),
+    (
+        dict(model__d_batch_norm=True, regularizers__wgan_gp=10, regularizers__dragan=10),
+        r"gradients of regularizers.wgan_gp and regularizers.dragan are undefined",
+    ),
+    (dict(regularizers__clip=0.01), r"regularizers.clip is 0.01, but model.d_spectral_norm .*constrains nothing"),
+    (dict(loss__g_adversarial_weight=0), r"g_adversarial_weight is 0, .*regularizers.feature_matching a weight"),
+    (dict(loss__g_adversarial_weight=-1), r"loss.g_adversarial_weight is -1.0: it must be at least 0"),
+    (dict(targets__smoothing=0.6), r"targets.smoothing is 0.6: it must be at least 0 and at most 0.5"),
+    (dict(targets__soft_fake=-0.1), r"targets.soft_fake is -0.1: it must be at least 0 and at most 0.5"),
+    (dict(targets__noisy_real=1.5), r"targets.noisy_real is 1.5: it must be at least 0 and at most 1"),
+    (dict(targets__flip=1), r"targets.flip is 1: it must be True or False"),
+    (dict(targets__smoothing=0.1, targets__soft_real=0.2), r"smoothing is 0.1 and targets.soft_real 0.2: both lower"),
+    (dict(targets__instance_noise=0.1), r"targets.instance_noise is 0.1: it needs targets.instance_noise_steps"),
+    (
+        dict(loss__name="hinge", targets__smoothing=0.1, targets__flip=True),
+        r"targets.smoothing and targets.flip .*'hinge' has none, .*minimax, non_saturating, least_squares",
+    ),
+    (dict(loss__name="relativistic_average", targets__noisy_fake=0.1), r"'relativistic_average' has none"),
+    (dict(augment__policy=("color", "cutuot")), r"augment.policy 'cutuot' .*Did you mean 'cutout'"),
+    (dict(augment__policy=("color", "color")), r"augment.policy is \('color', 'color'\): name each .* once"),
+    (dict(augment__policy="color", augment__p=1.1), r"augment.p is 1.1: it must be at least 0 and at most 1"),
+    (dict(augment__ada=True), r"augment.ada adapts .*augment.policy"),
+    (
+        dict(augment__policy="color", augment__ada=True, augment__ada_kimg=0),
+        r"augment.ada_kimg is 0.0: .*greater than 0",
+    ),
+    (dict(augment__policy="color", augment__ada_target=2), r"augment.ada_target is 2.0: .*at most 1"),
+    (
+        dict(augment__policy="color", augment__ada=True, loss__name="wasserstein"),
+        r"'wasserstein' only differences .*minimax, non_saturating, least_squares, hinge",
+    ),
+    (
+        dict(
+            data__source="synthetic",
+            data__name="ring",
+            model__architecture="mlp",
+            model__output="linear",
+            augment__policy="color",
+        ),
+        r"augment.policy \('color',\) is for images, but synthetic data are points",
+    ),
     (dict(train__batch_size=1), r"train.batch_size is 1: batch norm"),
     (dict(seed=-1), r"seed is -1"),
     (dict(seed="a"), r"seed is 'a': it must be a whole number"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from jaxgan.optim import KINDS, PRESETS, SCHEDULES, OptimHyper, schedule_factor
+from jaxgan.optim import KINDS, PRESETS, SCHEDULES, OptimHyper, lazy_adam, schedule_factor
 
 
 def hyper(lr=0.01, b1=0.5, b2=0.9, eps=1e-3, eps_root=1e-4):
@@ -76,3 +76,13 @@ def test_schedule_starts_at_one_and_ends_where_told(name):
 def test_schedule_cosine_is_half_way_in_the_middle():
     assert_allclose(schedule_factor("cosine", jnp.int32(25), 50, 0.0), 0.5, atol=1e-6)
     assert_allclose(schedule_factor("cosine", jnp.int32(10), 40, 0.0), (1 + np.cos(np.pi / 4)) / 2, rtol=1e-6)
+
+
+def test_lazy_adam_goes_and_forgets_as_much_in_k_steps():
+    plain = hyper()
+    for k in (1, 4, 16):
+        lazy = lazy_adam(plain, k)
+        assert_allclose(lazy.learning_rate * (k + 1), plain.learning_rate * k, rtol=1e-5)
+        assert_allclose(lazy.b1 ** (k + 1), plain.b1**k, rtol=1e-5)
+        assert_allclose(lazy.b2 ** (k + 1), plain.b2**k, rtol=1e-5)
+        assert (lazy.eps, lazy.eps_root) == (plain.eps, plain.eps_root)
