@@ -11,6 +11,9 @@ import jax.numpy as jnp
 from jaxgan.nn.conv import conv, conv_pool, conv_transpose, upsample_conv
 from jaxgan.nn.spectral_norm import SpectralNorm
 
+# Radford et al. 2016, https://arxiv.org/abs/1511.06434.
+DCGAN_INIT = nn.initializers.normal(0.02)
+
 
 def _operands(
     layer: Conv | ConvTranspose | Dense, x: jax.Array, shape: tuple[int, ...], out_axis: int, train: bool
@@ -43,7 +46,7 @@ class Conv(nn.Module):
       resample: "up", it sees its input enlarged twice (`upsample_conv`); "down", its output is averaged over 2x2 blocks
         (`conv_pool`); both with an odd kernel and a stride of 1.
       dtype: type to compute in if narrower than float32; otherwise that of input and parameters.
-      kernel_init: initializer of the kernel; DCGAN's normal(0.02) by default (https://arxiv.org/abs/1511.06434).
+      kernel_init: initializer of the kernel; DCGAN's by default.
     """
 
     features: int
@@ -52,7 +55,7 @@ class Conv(nn.Module):
     use_bias: bool = True
     spectral_norm: bool = False
     dtype: Any = jnp.float32
-    kernel_init: nn.initializers.Initializer = nn.initializers.normal(0.02)
+    kernel_init: nn.initializers.Initializer = DCGAN_INIT
     resample: str | None = None
 
     @nn.compact
@@ -78,7 +81,7 @@ class ConvTranspose(nn.Module):
     use_bias: bool = True
     spectral_norm: bool = False
     dtype: Any = jnp.float32
-    kernel_init: nn.initializers.Initializer = nn.initializers.normal(0.02)
+    kernel_init: nn.initializers.Initializer = DCGAN_INIT
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -96,7 +99,7 @@ class Dense(nn.Module):
     use_bias: bool = True
     spectral_norm: bool = False
     dtype: Any = jnp.float32
-    kernel_init: nn.initializers.Initializer = nn.initializers.normal(0.02)
+    kernel_init: nn.initializers.Initializer = DCGAN_INIT
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
