@@ -95,6 +95,11 @@ class Config:
             )
         if (model.g_batch_norm or model.d_batch_norm) and self.train.batch_size < 2:
             raise UserError("train.batch_size is 1: batch norm needs at least 2 examples.")
+        if model.minibatch_stddev and self.train.batch_size % model.minibatch_stddev:
+            raise UserError(
+                f"train.batch_size is {self.train.batch_size}: it must be a multiple of model.minibatch_stddev, "
+                f"{model.minibatch_stddev}."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dictionaries; tuples become lists, so that it equals its own JSON."""

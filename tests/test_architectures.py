@@ -15,7 +15,7 @@ from jaxgan.gan import build, init
 SHAPES = {
     "dcgan": [(s, s, c) for s in (28, 32, 64, 128) for c in (1, 2, 3, 5)],
     "mlp": [(2,), (8, 8, 1), (5, 7, 3)],
-    "sngan_resnet": [(32, 32, c) for c in (1, 3, 5)],
+    "sngan_resnet": [(32, 32, 1), (28, 28, 1), (32, 32, 5), (48, 48, 3), (64, 64, 3), (128, 128, 3)],
 }
 CASES = [(name, shape) for name in ARCHITECTURES for shape in SHAPES[name]]
 

@@ -1,7 +1,7 @@
 """Generator/discriminator pairs, one file each, and the dict `ARCHITECTURES`."""
 
 from jaxgan.architectures import dcgan, mlp, resnet
-from jaxgan.architectures.base import OUTPUT_ACTIVATIONS, Architecture, DOutput
+from jaxgan.architectures.base import D_CONDITIONINGS, G_CONDITIONINGS, OUTPUT_ACTIVATIONS, Architecture, DOutput
 
 ARCHITECTURES: dict[str, Architecture] = {
     "dcgan": Architecture(dcgan.Generator, dcgan.Discriminator, dcgan.check),
@@ -9,4 +9,4 @@ ARCHITECTURES: dict[str, Architecture] = {
     "sngan_resnet": Architecture(resnet.Generator, resnet.Discriminator, resnet.check),
 }
 
-__all__ = ["ARCHITECTURES", "OUTPUT_ACTIVATIONS", "Architecture", "DOutput"]
+__all__ = ["ARCHITECTURES", "D_CONDITIONINGS", "G_CONDITIONINGS", "OUTPUT_ACTIVATIONS", "Architecture", "DOutput"]
