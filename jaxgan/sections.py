@@ -78,6 +78,9 @@ class ModelConfig:
         at_least("model.z_dim", self.z_dim, 1)
         at_least("model.base_features", self.base_features, 1)
         at_least("model.embedding_dim", self.embedding_dim, 1)
+        for name in ARCHITECTURES[self.architecture].lacks:
+            if getattr(self, name):
+                raise UserError(f"model.{name} is True, but {self.architecture} has no such layers: set it to False.")
         self._check_conditioning(G_CONDITIONINGS, D_CONDITIONINGS)
         for multiplier in self.channel_multipliers:
             at_least("model.channel_multipliers", multiplier, 1)

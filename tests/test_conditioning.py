@@ -14,7 +14,7 @@ from jaxgan.config import Config
 from jaxgan.errors import UserError
 from jaxgan.gan import build, init
 
-SHAPES = {"dcgan": (28, 28, 3), "mlp": (8, 8, 1), "sngan_resnet": (28, 28, 3)}
+SHAPES = {name: (32, 32, 3) for name in ARCHITECTURES} | {"dcgan": (28, 28, 3), "mlp": (8, 8, 1)}
 K, B = 3, 4
 LABEL = jnp.array([0, 1, 2, 1], jnp.int32)
 # Every discriminator's, each generator's twice.
@@ -23,17 +23,15 @@ HEADS = {"class_fake": {"class_fake": (B, K + 1)}, "auxiliary": {"class": (B, K)
 
 
 def conditional(name, g="concat", d="projection", dtype="float32", num_classes=K, **model):
-    model = {"architecture": name, "base_features": 2, "g_conditioning": g, "d_conditioning": d, **model}
+    lacks = dict.fromkeys(ARCHITECTURES[name].lacks, False)
+    g = "concat" if "g_batch_norm" in lacks and g == "batch_norm" else g
+    model = {"architecture": name, "base_features": 2, "g_conditioning": g, "d_conditioning": d, **lacks, **model}
     config = Config.from_dict({"data": {"image_size": 0}, "model": model, "train": {"dtype": dtype}})
     return build(config, SHAPES[name], num_classes=num_classes)
 
 
 def shapes(gan):
     return jax.eval_shape(partial(init, gan), jax.random.key(0))
-
-
-def paths(tree):
-    return {jax.tree_util.keystr(p, simple=True, separator="/") for p, _ in jax.tree_util.tree_leaves_with_path(tree)}
 
 
 @cache
@@ -77,16 +75,18 @@ def test_conditional_architecture_makes_and_judges_its_shapes(name, g, d, dtype)
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_conditional_architecture_has_the_layers_of_its_conditioning(name):
-    def layers(state):
-        return [{part for path in paths(net.params) for part in path.split("/")} for net in state]
+    def embedded(net):  # layers with one row for each class
+        kernels = jax.tree_util.tree_leaves_with_path(net.params)
+        return {path[-2].key for path, kernel in kernels if kernel.ndim == 2 and kernel.shape[0] == K}
 
     states = [shapes(conditional(name, g, d)) for g, d in PAIRS]
-    (g0, d0), (g1, d1), (_, d2), (_, d3) = (layers((s.generator, s.discriminator)) for s in states)
-    assert "embedding" in g0 and "gamma" not in g0 and "embedding" in d0
-    assert "embedding" not in g1 and "gamma" in g1 and "embedding" not in d1
-    assert ["class_fake" in d for d in (d0, d1, d2, d3)] == [False, True, False, False]
-    assert ["class" in d for d in (d0, d1, d2, d3)] == [False, False, True, False]
-    assert ["projection" in d for d in (d0, d1, d2, d3)] == [False, False, False, True]
+    assert embedded(states[0].generator) == {"embedding"}
+    by_batch_norm = {"biggan": {"embedding"}, "r3gan": {"embedding"}}.get(name, {"gamma", "beta"})
+    assert embedded(states[1].generator) == by_batch_norm
+    assert [embedded(s.discriminator) for s in states] == [{"embedding"}, set(), set(), {"projection"}]
+    assert ["class_fake" in s.discriminator.params for s in states] == [False, True, False, False]
+    assert ["class" in s.discriminator.params for s in states] == [False, False, True, False]
+    assert not embedded(shapes(conditional(name, "none", "none")).generator)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import flax.linen as nn
@@ -51,11 +51,43 @@ class Architecture(NamedTuple):
     `discriminator(x, label, train=...) -> DOutput`, with `label` i32[B], or None for those that need none.
 
     `check(shape, channel_multipliers, g_kernel_sizes, d_kernel_sizes)` raises `UserError` for what they cannot make.
+    `lacks` names the switches of `ModelConfig` that must be off, because there is nothing to switch.
     """
 
     generator: Callable[..., nn.Module]
     discriminator: Callable[..., nn.Module]
     check: Callable[..., None]
+    lacks: tuple[str, ...] = ()
+
+
+def check_residual(
+    name: str,
+    sizes: Collection[int],
+    shape: Sequence[int],
+    channel_multipliers: Sequence[int],
+    g_kernel_sizes: Sequence[int],
+    d_kernel_sizes: Sequence[int],
+) -> None:
+    """Refuses what a residual architecture has no layout for.
+
+    Raises:
+      UserError: not square images of a size in `sizes`, kernels other than 3x3 (the configuration's default, which is
+        meant for another architecture, stands for 3x3 too), or a list of widths.
+    """
+    if len(shape) != 3 or shape[0] != shape[1] or shape[0] not in sizes:
+        what = "x".join(map(str, shape))
+        raise UserError(
+            f"model.architecture {name!r} cannot make examples of shape {what}: data.image_size must be one of "
+            f"{', '.join(map(str, sizes))}."
+        )
+    if channel_multipliers:
+        raise UserError(
+            f"model.channel_multipliers is {tuple(channel_multipliers)}, but the two networks of {name} have no "
+            "common list of widths: leave it empty and set model.base_features."
+        )
+    for key, given in (("g_kernel_sizes", g_kernel_sizes), ("d_kernel_sizes", d_kernel_sizes)):
+        if tuple(given) not in ((3,), (4,)):
+            raise UserError(f"model.{key} is {tuple(given)}, but all kernels of {name} are 3x3: leave it out.")
 
 
 class Conditioned(Protocol):

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.architectures.base import OUTPUT_ACTIVATIONS, DOutput, condition, read_out, see_batch, see_label, widen
-from jaxgan.errors import UserError
+from jaxgan.architectures.base import (
+    OUTPUT_ACTIVATIONS,
+    DOutput,
+    check_residual,
+    condition,
+    read_out,
+    see_batch,
+    see_label,
+    widen,
+)
 from jaxgan.nn.blocks import INIT, Block
 from jaxgan.nn.layers import Conv, Dense
 from jaxgan.nn.norm import BatchNorm
@@ -40,32 +48,7 @@ LAYOUTS = {
 }
 
 
-def check(
-    shape: Sequence[int],
-    channel_multipliers: Sequence[int],
-    g_kernel_sizes: Sequence[int],
-    d_kernel_sizes: Sequence[int],
-) -> None:
-    """Refuses what the layouts do not provide for.
-
-    Raises:
-      UserError: not square images of a size in `LAYOUTS`, any list of widths, or kernels other than 3x3 (the
-        configuration's default, which is meant for another architecture, stands for 3x3 too).
-    """
-    if len(shape) != 3 or shape[0] != shape[1] or shape[0] not in LAYOUTS:
-        what = "x".join(map(str, shape))
-        raise UserError(
-            f"model.architecture 'sngan_resnet' cannot make examples of shape {what}: data.image_size must be one of "
-            f"{', '.join(map(str, LAYOUTS))}."
-        )
-    if channel_multipliers:
-        raise UserError(
-            f"model.channel_multipliers is {tuple(channel_multipliers)}, but the two networks of sngan_resnet have no "
-            "common list of widths: leave it empty and set model.base_features."
-        )
-    for name, sizes in (("g_kernel_sizes", g_kernel_sizes), ("d_kernel_sizes", d_kernel_sizes)):
-        if tuple(sizes) not in ((3,), (4,)):
-            raise UserError(f"model.{name} is {tuple(sizes)}, but all kernels of sngan_resnet are 3x3: leave it out.")
+check = partial(check_residual, "sngan_resnet", LAYOUTS)
 
 
 class Generator(nn.Module):
