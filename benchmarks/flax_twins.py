@@ -16,9 +16,10 @@ import jax
 
 from jaxgan.architectures.base import OUTPUT_ACTIVATIONS
 from jaxgan.architectures.dcgan import SMALLEST, multipliers
-from jaxgan.architectures.resnet import INIT as GLOROT
-from jaxgan.architectures.resnet import LAYOUTS, RESIDUAL_INIT
+from jaxgan.architectures.resnet import LAYOUTS
 from jaxgan.config import Config
+from jaxgan.nn.blocks import INIT as GLOROT
+from jaxgan.nn.blocks import RESIDUAL_INIT
 from jaxgan.nn.spectral_norm import SPECTRAL_STATS
 
 Array = jax.Array

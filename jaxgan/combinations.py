@@ -33,6 +33,11 @@ def check_architecture(data: DataConfig, model: ModelConfig, train: TrainConfig)
         )
     if (model.g_batch_norm or model.d_batch_norm) and train.batch_size < 2:
         raise UserError("train.batch_size is 1: batch norm needs at least 2 examples.")
+    if model.minibatch_stddev and train.batch_size % model.minibatch_stddev:
+        raise UserError(
+            f"train.batch_size is {train.batch_size}: it must be a multiple of model.minibatch_stddev, "
+            f"{model.minibatch_stddev}."
+        )
 
 
 def check_regularizers(model: ModelConfig, loss: LossConfig, regularizers: RegularizersConfig) -> None:

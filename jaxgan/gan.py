@@ -49,6 +49,7 @@ class GAN:
     shape: tuple[int, ...]  # of one example
     z_dim: int
     z_distribution: str
+    num_classes: int  # that both networks are conditioned on; 0: they are called without labels
     d_steps_per_g_step: int
     order: str
     axis_name: str | None  # of the map over devices that the steps run under
@@ -60,6 +61,7 @@ def build(
     axis_name: str | None = None,
     generator: nn.Module | None = None,
     discriminator: nn.Module | None = None,
+    num_classes: int = 0,
 ) -> GAN:
     """The `GAN` of a configuration.
 
@@ -68,13 +70,22 @@ def build(
       shape: of one example, (H, W, C) or (features,).
       axis_name: name of the mapped device axis, or None to call the steps outside of any map.
       generator, discriminator: the caller's own Linen modules in place of the architecture's, called as
-        `generator(z, train=...)` and `discriminator(x, train=...)`; the latter returns `DOutput` or logits. They
-        may hold variables of any collection but draw no randomness of their own (no dropout).
+        `generator(z, train=...)` and `discriminator(x, train=...)`, where the configuration has a conditioning as
+        `generator(z, label, train=...)` and `discriminator(x, label, train=...)`; the latter returns `DOutput` or
+        logits. They may hold variables of any collection but draw no randomness of their own (no dropout).
+      num_classes: of the data; 0: they have no labels.
 
     Raises:
-      UserError: the architecture cannot make examples of this shape, or not in the range of `model.output`.
+      UserError: the architecture cannot make examples of this shape, or not in the range of `model.output`, or there
+        are no classes to be conditioned on.
     """
     m = config.model
+    conditional = m.g_conditioning != "none"
+    if conditional and num_classes < 1:
+        raise UserError(
+            f"model.g_conditioning is {m.g_conditioning!r}, but the data have no classes: it must be 'none', "
+            "and so must model.d_conditioning."
+        )
     if m.output == "linear" and len(shape) == 3:
         raise UserError("model.output 'linear' is for points; images need 'tanh' or 'sigmoid'.")
     architecture = ARCHITECTURES[m.architecture]
@@ -85,14 +96,27 @@ def build(
         "channel_multipliers": m.channel_multipliers,
         "axis_name": axis_name,
         "dtype": jnp.dtype(config.train.dtype),
+        "num_classes": num_classes if conditional else 0,
+        "embedding_dim": m.embedding_dim,
     }
     if generator is None:
         generator = architecture.generator(
-            shape=tuple(shape), kernel_sizes=m.g_kernel_sizes, output=m.output, batch_norm=m.g_batch_norm, **common
+            shape=tuple(shape),
+            kernel_sizes=m.g_kernel_sizes,
+            output=m.output,
+            spectral_norm=m.g_spectral_norm,
+            batch_norm=m.g_batch_norm,
+            conditioning=m.g_conditioning,
+            **common,
         )
     if discriminator is None:
         discriminator = architecture.discriminator(
-            kernel_sizes=m.d_kernel_sizes, spectral_norm=m.d_spectral_norm, batch_norm=m.d_batch_norm, **common
+            kernel_sizes=m.d_kernel_sizes,
+            spectral_norm=m.d_spectral_norm,
+            batch_norm=m.d_batch_norm,
+            conditioning=m.d_conditioning,
+            minibatch_stddev=m.minibatch_stddev,
+            **common,
         )
 
     def schedule(o: OptimConfig) -> Callable[[Array], Array]:
@@ -110,6 +134,7 @@ def build(
         shape=tuple(shape),
         z_dim=m.z_dim,
         z_distribution=m.z_distribution,
+        num_classes=num_classes if conditional else 0,
         d_steps_per_g_step=config.train.d_steps_per_g_step or 1,
         order=config.train.order,
         axis_name=axis_name,
@@ -139,9 +164,11 @@ def init(gan: GAN, key: Array) -> GANState:
       UserError: a discriminator with batch norm under a penalty, which needs per-example gradients.
     """
     g_key, d_key = jax.random.split(key)
-    # Two examples, because batch norm of one has no variance; their values do not matter.
-    g_variables = dict(gan.generator.init(g_key, jnp.zeros((2, gan.z_dim)), train=True))
-    d_variables = dict(gan.discriminator.init(d_key, jnp.zeros((2, *gan.shape)), train=True))
+    # Two examples, because batch norm of one has no variance, or a group; their values do not matter.
+    n = max(2, getattr(gan.discriminator, "minibatch_stddev", 0))
+    label = (jnp.zeros(n, jnp.int32),) if gan.num_classes else ()
+    g_variables = dict(gan.generator.init(g_key, jnp.zeros((n, gan.z_dim)), *label, train=True))
+    d_variables = dict(gan.discriminator.init(d_key, jnp.zeros((n, *gan.shape)), *label, train=True))
     if "batch_stats" in d_variables and gan.regularizers:
         raise UserError(
             f"the discriminator has batch norm, which couples the examples of a batch, so the per-example gradients of "

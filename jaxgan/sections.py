@@ -56,12 +56,20 @@ class ModelConfig:
     g_kernel_sizes: tuple[int, ...] = (4,)  # one for all layers, or one per layer from the input on
     d_kernel_sizes: tuple[int, ...] = (4,)
     output: str = "tanh"  # tanh: images in [-1, 1] | sigmoid: [0, 1] | linear: points
+    g_spectral_norm: bool = False
     d_spectral_norm: bool = True
     g_batch_norm: bool = True
     d_batch_norm: bool = False
+    # How the networks take notice of the examples' classes; both or neither.
+    g_conditioning: str = (
+        "none"  # none | concat: an embedding beside z | batch_norm: each class its own gains and biases
+    )
+    d_conditioning: str = "none"  # none | concat: an embedding as a further map | class_fake | auxiliary | projection
+    embedding_dim: int = 128  # length of the embeddings that are concatenated with z or points, and of biggan's
+    minibatch_stddev: int = 0  # examples in a group, whose standard deviation D sees; 0: it does not
 
     def __post_init__(self):
-        from jaxgan.architectures import ARCHITECTURES
+        from jaxgan.architectures import ARCHITECTURES, D_CONDITIONINGS, G_CONDITIONINGS
 
         check_types(self, "model")
         one_of("model.architecture", self.architecture, ARCHITECTURES)
@@ -69,6 +77,11 @@ class ModelConfig:
         one_of("model.output", self.output, OUTPUTS)
         at_least("model.z_dim", self.z_dim, 1)
         at_least("model.base_features", self.base_features, 1)
+        at_least("model.embedding_dim", self.embedding_dim, 1)
+        for name in ARCHITECTURES[self.architecture].lacks:
+            if getattr(self, name):
+                raise UserError(f"model.{name} is True, but {self.architecture} has no such layers: set it to False.")
+        self._check_conditioning(G_CONDITIONINGS, D_CONDITIONINGS)
         for multiplier in self.channel_multipliers:
             at_least("model.channel_multipliers", multiplier, 1)
         for name in ("g_kernel_sizes", "d_kernel_sizes"):
@@ -77,6 +90,26 @@ class ModelConfig:
                 raise UserError(
                     f"model.{name} is {sizes}: allowed are 3, 4 and 5, one for all layers or one per layer."
                 )
+
+    def _check_conditioning(self, of_g: tuple[str, ...], of_d: tuple[str, ...]) -> None:
+        one_of("model.g_conditioning", self.g_conditioning, of_g)
+        one_of("model.d_conditioning", self.d_conditioning, of_d)
+        if self.d_conditioning != "none" and self.g_conditioning == "none":
+            raise UserError(
+                f"model.d_conditioning {self.d_conditioning!r} judges generated examples by their class, which only a "
+                f"class-conditional generator gives them: set model.g_conditioning to one of {', '.join(of_g[1:])}."
+            )
+        if self.g_conditioning != "none" and self.d_conditioning == "none":
+            raise UserError(
+                f"model.g_conditioning is {self.g_conditioning!r}, but a discriminator that knows of no classes leaves "
+                f"the generator free to ignore them: set model.d_conditioning to one of {', '.join(of_d[1:])}."
+            )
+        if self.g_conditioning == "batch_norm" and not self.g_batch_norm:
+            raise UserError("model.g_conditioning 'batch_norm' needs model.g_batch_norm, which is False.")
+        if self.minibatch_stddev and self.minibatch_stddev < 2:
+            raise UserError(
+                f"model.minibatch_stddev is {self.minibatch_stddev}: it must be 0 (none) or a group of at least 2."
+            )
 
 
 @dataclass(frozen=True)

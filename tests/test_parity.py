@@ -11,7 +11,6 @@ torch = pytest.importorskip("torch")
 from benchmarks import parity  # noqa: E402
 from benchmarks.parity_cases import case, cases  # noqa: E402
 from benchmarks.torch_twins import LOSSES, Twin  # noqa: E402
-from jaxgan.architectures import ARCHITECTURES  # noqa: E402
 from jaxgan.errors import UserError  # noqa: E402
 from jaxgan.gan import build, init  # noqa: E402
 from jaxgan.losses import LOSSES as OURS  # noqa: E402
@@ -71,7 +70,7 @@ def test_nan_is_a_failure():
 
 
 @pytest.mark.parametrize("d_batch_norm", [False, True])
-@pytest.mark.parametrize(("name", "shape"), [(name, shape) for name in ARCHITECTURES for shape in SHAPES[name]])
+@pytest.mark.parametrize(("name", "shape"), [(name, shape) for name, shapes in SHAPES.items() for shape in shapes])
 def test_load_then_unload_is_the_identity(name, shape, d_batch_norm):
     model = {"architecture": name, "base_features": 4, "d_batch_norm": d_batch_norm}
     config = case("", shape, model=model).config

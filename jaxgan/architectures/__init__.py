@@ -1,12 +1,15 @@
 """Generator/discriminator pairs, one file each, and the dict `ARCHITECTURES`."""
 
-from jaxgan.architectures import dcgan, mlp, resnet
-from jaxgan.architectures.base import OUTPUT_ACTIVATIONS, Architecture, DOutput
+from jaxgan.architectures import biggan, dcgan, mlp, r3gan, resnet, sagan
+from jaxgan.architectures.base import D_CONDITIONINGS, G_CONDITIONINGS, OUTPUT_ACTIVATIONS, Architecture, DOutput
 
 ARCHITECTURES: dict[str, Architecture] = {
+    "biggan": Architecture(biggan.Generator, biggan.Discriminator, biggan.check),
     "dcgan": Architecture(dcgan.Generator, dcgan.Discriminator, dcgan.check),
     "mlp": Architecture(mlp.Generator, mlp.Discriminator, mlp.check, convolutional=False),
+    "r3gan": Architecture(r3gan.Generator, r3gan.Discriminator, r3gan.check, lacks=r3gan.LACKS),
+    "sagan": Architecture(sagan.Generator, sagan.Discriminator, sagan.check),
     "sngan_resnet": Architecture(resnet.Generator, resnet.Discriminator, resnet.check),
 }
 
-__all__ = ["ARCHITECTURES", "OUTPUT_ACTIVATIONS", "Architecture", "DOutput"]
+__all__ = ["ARCHITECTURES", "D_CONDITIONINGS", "G_CONDITIONINGS", "OUTPUT_ACTIVATIONS", "Architecture", "DOutput"]

@@ -9,10 +9,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.architectures.base import OUTPUT_ACTIVATIONS, DOutput, widen
+from jaxgan.architectures.base import OUTPUT_ACTIVATIONS, DOutput, condition, read_out, see_batch, see_label, widen
 from jaxgan.errors import UserError
 from jaxgan.nn.layers import Conv, ConvTranspose, Dense
-from jaxgan.nn.norm import BatchNorm
+from jaxgan.nn.norm import BatchNorm, batch_norm
 
 # Image size -> size of the smallest feature map; each layer doubles it.
 SMALLEST = {28: 7, 32: 4, 64: 4, 128: 4}
@@ -79,25 +79,31 @@ class Generator(nn.Module):
     channel_multipliers: tuple[int, ...] = ()
     kernel_sizes: tuple[int, ...] = (4,)
     output: str = "tanh"
+    spectral_norm: bool = False
     batch_norm: bool = True
     axis_name: str | None = None
     dtype: Any = jnp.float32
+    num_classes: int = 0
+    conditioning: str = "none"
+    embedding_dim: int = 128
 
     @nn.compact
-    def __call__(self, z: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(self, z: jax.Array, label: jax.Array | None = None, *, train: bool) -> jax.Array:
         size, channels = SMALLEST[self.shape[0]], self.shape[-1]
         widths = [self.base_features * m for m in multipliers(self.shape[0], self.channel_multipliers)]
         bias = not self.batch_norm  # batch norm subtracts it again, and Adam would turn its rounding into steps
 
         def activate(x):
-            return nn.relu(BatchNorm(self.axis_name, self.dtype)(x, train=train) if self.batch_norm else x)
+            return nn.relu(batch_norm(x, y, self.axis_name, self.dtype, train=train) if self.batch_norm else x)
 
-        x = Dense(size * size * widths[-1], use_bias=bias, dtype=self.dtype)(z, train=train)
+        common: dict[str, Any] = {"spectral_norm": self.spectral_norm, "dtype": self.dtype}
+        z, y = condition(self, z, label, train=train)
+        x = Dense(size * size * widths[-1], use_bias=bias, **common)(z, train=train)
         x = activate(x.reshape(-1, size, size, widths[-1]))
         *hidden, last = per_layer(self.kernel_sizes, len(widths))
         for features, kernel_size in zip(reversed(widths[:-1]), hidden, strict=True):
-            x = activate(ConvTranspose(features, kernel_size, 2, use_bias=bias, dtype=self.dtype)(x, train=train))
-        x = ConvTranspose(channels, last, 2, dtype=self.dtype)(x, train=train)
+            x = activate(ConvTranspose(features, kernel_size, 2, use_bias=bias, **common)(x, train=train))
+        x = ConvTranspose(channels, last, 2, **common)(x, train=train)
         return OUTPUT_ACTIVATIONS[self.output](widen(x))
 
 
@@ -114,11 +120,17 @@ class Discriminator(nn.Module):
     batch_norm: bool = False
     axis_name: str | None = None
     dtype: Any = jnp.float32
+    num_classes: int = 0
+    conditioning: str = "none"
+    embedding_dim: int = 128
+    minibatch_stddev: int = 0
+    heads: tuple[tuple[str, int], ...] = ()
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> DOutput:
+    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> DOutput:
         widths = [self.base_features * m for m in multipliers(x.shape[1], self.channel_multipliers)]
         kernel_sizes = per_layer(self.kernel_sizes, len(widths))
+        x = see_label(self, x, label, train=train)
         for i, (features, kernel_size) in enumerate(zip(widths, kernel_sizes, strict=True)):
             norm = self.batch_norm and i > 0
             x = Conv(features, kernel_size, 2, use_bias=not norm, spectral_norm=self.spectral_norm, dtype=self.dtype)(
@@ -127,6 +139,5 @@ class Discriminator(nn.Module):
             if norm:
                 x = BatchNorm(self.axis_name, self.dtype)(x, train=train)
             x = nn.leaky_relu(x, 0.2)
-        x = x.reshape(x.shape[0], -1)
-        logits = Dense(1, spectral_norm=self.spectral_norm, dtype=self.dtype)(x, train=train)
-        return DOutput(widen(logits)[:, 0], widen(x), {})
+        x = see_batch(self, x)
+        return read_out(self, x.reshape(len(x), -1), label, train=train)

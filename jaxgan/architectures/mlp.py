@@ -10,9 +10,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.architectures.base import OUTPUT_ACTIVATIONS, DOutput, widen
+from jaxgan.architectures.base import OUTPUT_ACTIVATIONS, DOutput, condition, read_out, see_batch, see_label, widen
 from jaxgan.nn.layers import Dense
-from jaxgan.nn.norm import BatchNorm
+from jaxgan.nn.norm import BatchNorm, batch_norm
 
 HE_NORMAL = nn.initializers.he_normal()
 
@@ -38,19 +38,23 @@ class Generator(nn.Module):
     channel_multipliers: tuple[int, ...] = ()
     kernel_sizes: tuple[int, ...] = ()
     output: str = "tanh"
+    spectral_norm: bool = False
     batch_norm: bool = False
     axis_name: str | None = None
     dtype: Any = jnp.float32
+    num_classes: int = 0
+    conditioning: str = "none"
+    embedding_dim: int = 128
 
     @nn.compact
-    def __call__(self, z: jax.Array, *, train: bool) -> jax.Array:
-        x = z
+    def __call__(self, z: jax.Array, label: jax.Array | None = None, *, train: bool) -> jax.Array:
+        x, y = condition(self, z, label, train=train)
         for multiplier in self.channel_multipliers or (1, 1, 1):
             features = self.base_features * multiplier
             bias = not self.batch_norm
-            x = Dense(features, use_bias=bias, dtype=self.dtype, kernel_init=HE_NORMAL)(x, train=train)
-            x = nn.relu(BatchNorm(self.axis_name, self.dtype)(x, train=train) if self.batch_norm else x)
-        x = Dense(math.prod(self.shape), dtype=self.dtype, kernel_init=HE_NORMAL)(x, train=train)
+            x = Dense(features, bias, self.spectral_norm, self.dtype, HE_NORMAL)(x, train=train)
+            x = nn.relu(batch_norm(x, y, self.axis_name, self.dtype, train=train) if self.batch_norm else x)
+        x = Dense(math.prod(self.shape), True, self.spectral_norm, self.dtype, HE_NORMAL)(x, train=train)
         return OUTPUT_ACTIVATIONS[self.output](widen(x)).reshape(-1, *self.shape)
 
 
@@ -67,17 +71,20 @@ class Discriminator(nn.Module):
     batch_norm: bool = False
     axis_name: str | None = None
     dtype: Any = jnp.float32
+    num_classes: int = 0
+    conditioning: str = "none"
+    embedding_dim: int = 128
+    minibatch_stddev: int = 0
+    heads: tuple[tuple[str, int], ...] = ()
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> DOutput:
-        def dense(features, bias=True):
-            return Dense(features, bias, self.spectral_norm, self.dtype, HE_NORMAL)
-
-        x = x.reshape(x.shape[0], -1)
+    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> DOutput:
+        x = see_label(self, x.reshape(len(x), -1), label, train=train)
         for i, multiplier in enumerate(self.channel_multipliers or (1, 1, 1)):
             norm = self.batch_norm and i > 0
-            x = dense(self.base_features * multiplier, not norm)(x, train=train)
+            features = self.base_features * multiplier
+            x = Dense(features, not norm, self.spectral_norm, self.dtype, HE_NORMAL)(x, train=train)
             if norm:
                 x = BatchNorm(self.axis_name, self.dtype)(x, train=train)
             x = nn.leaky_relu(x, 0.2)
-        return DOutput(widen(dense(1)(x, train=train))[:, 0], widen(x), {})
+        return read_out(self, see_batch(self, x), label, train=train, kernel_init=HE_NORMAL)

@@ -8,8 +8,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.nn.conv import conv, conv_pool, conv_transpose, upsample_conv
+from jaxgan.nn.conv import conv, conv_pool, conv_transpose, grouped_conv, upsample_conv
 from jaxgan.nn.spectral_norm import SpectralNorm
+
+# Radford et al. 2016, https://arxiv.org/abs/1511.06434.
+DCGAN_INIT = nn.initializers.normal(0.02)
 
 
 def _operands(
@@ -42,8 +45,10 @@ class Conv(nn.Module):
       spectral_norm: whether to divide the kernel by its largest singular value; see `SpectralNorm`.
       resample: "up", it sees its input enlarged twice (`upsample_conv`); "down", its output is averaged over 2x2 blocks
         (`conv_pool`); both with an odd kernel and a stride of 1.
+      groups: shares of the channels that see each other only (`grouped_conv`); more than 1 with a stride of 1 and
+        without resampling.
       dtype: type to compute in if narrower than float32; otherwise that of input and parameters.
-      kernel_init: initializer of the kernel; DCGAN's normal(0.02) by default (https://arxiv.org/abs/1511.06434).
+      kernel_init: initializer of the kernel; DCGAN's by default.
     """
 
     features: int
@@ -52,16 +57,20 @@ class Conv(nn.Module):
     use_bias: bool = True
     spectral_norm: bool = False
     dtype: Any = jnp.float32
-    kernel_init: nn.initializers.Initializer = nn.initializers.normal(0.02)
+    kernel_init: nn.initializers.Initializer = DCGAN_INIT
     resample: str | None = None
+    groups: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """[B, H, W, I] to [B, H', W', features], H' as in `conv`, or 2H or H / 2 where it resamples."""
-        shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
+        shape = (self.kernel_size, self.kernel_size, x.shape[-1] // self.groups, self.features)
         x, kernel, bias = _operands(self, x, shape, 3, train)
-        resampling = {"up": upsample_conv, "down": conv_pool}
-        y = resampling[self.resample](x, kernel) if self.resample else conv(x, kernel, self.stride)
+        if self.groups > 1:
+            y = grouped_conv(x, kernel, self.groups)
+        else:
+            resampling = {"up": upsample_conv, "down": conv_pool}
+            y = resampling[self.resample](x, kernel) if self.resample else conv(x, kernel, self.stride)
         return y if bias is None else y + bias
 
 
@@ -78,7 +87,7 @@ class ConvTranspose(nn.Module):
     use_bias: bool = True
     spectral_norm: bool = False
     dtype: Any = jnp.float32
-    kernel_init: nn.initializers.Initializer = nn.initializers.normal(0.02)
+    kernel_init: nn.initializers.Initializer = DCGAN_INIT
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -96,7 +105,7 @@ class Dense(nn.Module):
     use_bias: bool = True
     spectral_norm: bool = False
     dtype: Any = jnp.float32
-    kernel_init: nn.initializers.Initializer = nn.initializers.normal(0.02)
+    kernel_init: nn.initializers.Initializer = DCGAN_INIT
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from jaxgan.nn.norm import BatchNorm
+from jaxgan.nn.norm import BatchNorm, ConditionalBatchNorm
 
 X = np.random.RandomState(0).randn(8, 4, 4, 3).astype(np.float32) * [1, 2, 3] + [0, 1, 5]
 MEAN, VAR = X.mean((0, 1, 2)), X.var((0, 1, 2))
@@ -50,3 +50,34 @@ def test_batch_norm_keeps_statistics_wide(dtype, expected):
     y, moved = jax.eval_shape(partial(norm.apply, train=True, mutable=["batch_stats"]), variables, x)
     assert y.dtype == expected
     assert {leaf.dtype for leaf in jax.tree.leaves(moved)} == {jnp.dtype("float32")}
+
+
+Y = np.random.RandomState(1).randn(8, 2).astype(np.float32)
+
+
+def test_conditional_batch_norm_starts_as_plain_batch_norm():
+    norm = ConditionalBatchNorm()
+    x = jnp.float32(X)
+    y, _ = jax.jit(lambda x, y: norm.init_with_output(jax.random.key(0), x, y, train=True))(x, jnp.asarray(Y))
+    assert_allclose(y, (X - MEAN) / np.sqrt(VAR + 1e-5), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(8, 4, 4, 3), (8, 3)])
+def test_conditional_batch_norm_has_a_gain_around_one_and_a_bias_for_each_example(shape):
+    x = X[:, :1, :1].reshape(8, 3) if len(shape) == 2 else X
+    axes = tuple(range(x.ndim - 1))
+    gamma, beta = np.random.RandomState(2).randn(2, 2, 3).astype(np.float32)
+    params = {"gamma": {"kernel": gamma}, "beta": {"kernel": beta}}
+    norm = ConditionalBatchNorm()
+    stats = {"BatchNorm_0": {"BatchNorm_0": {"mean": jnp.zeros(3), "var": jnp.ones(3)}}}
+    apply = jax.jit(partial(norm.apply, train=True, mutable=["batch_stats"]))
+    got, _ = apply({"params": params, "batch_stats": stats}, jnp.float32(x), jnp.asarray(Y))
+    normalized = (x - x.mean(axes)) / np.sqrt(x.var(axes) + 1e-5)
+    gain, bias = (a.reshape(8, *(1,) * (x.ndim - 2), 3) for a in (1 + Y @ gamma, Y @ beta))
+    assert_allclose(got, gain * normalized + bias, rtol=1e-4, atol=1e-5)
+
+
+def test_conditional_batch_norm_is_spectrally_normalized_on_request():
+    norm = ConditionalBatchNorm(None, jnp.float32, True, jax.nn.initializers.orthogonal())
+    variables = jax.eval_shape(partial(norm.init, train=True), jax.random.key(0), jnp.float32(X), jnp.asarray(Y))
+    assert set(variables["spectral_stats"]) == {"gamma", "beta"}

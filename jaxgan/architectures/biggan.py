@@ -1,0 +1,132 @@
+"""BigGAN. Brock et al. 2019, https://arxiv.org/abs/1809.11096, appendix B."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.architectures.base import (
+    OUTPUT_ACTIVATIONS,
+    DOutput,
+    check_residual,
+    condition,
+    read_out,
+    see_batch,
+    see_label,
+    widen,
+)
+from jaxgan.architectures.resnet import Layout
+from jaxgan.errors import UserError
+from jaxgan.nn.attention import SelfAttention
+from jaxgan.nn.blocks import Block
+from jaxgan.nn.layers import Conv, Dense
+from jaxgan.nn.norm import BatchNorm
+
+# Image size -> layout. 128: the paper's table 4, base_features 96. The others are those of its first author's program,
+# https://github.com/ajbrock/BigGAN-PyTorch: 32 with base_features 64, 64 with 64 or 96.
+LAYOUTS = {
+    32: Layout((4, 4, 4, 4), (4, 4, 4, 4), 2),
+    64: Layout((16, 16, 8, 4, 2), (1, 2, 4, 8, 16), 4),
+    128: Layout((16, 16, 8, 4, 2, 1), (1, 2, 4, 8, 16, 16), 5),
+}
+# Image size -> size of the maps with attention: of all, the largest below the image.
+ATTENDED = {64: 32, 128: 64}
+INIT = nn.initializers.orthogonal()
+
+check = partial(check_residual, "biggan", LAYOUTS)
+
+
+class Generator(nn.Module):
+    """z [B, z_dim] -> images [B, H, W, C]: dense, then blocks that double the size, each with its own part of z.
+
+    z is split into parts as equal as can be, one for the dense layer and one for each block, whose batch norms are
+    linear in it. With the conditioning `batch_norm` they are linear in [embedding of the label, part], the embedding
+    being common to all layers and `embedding_dim` long. Without batch norm all of z goes into the dense layer.
+
+    The paper's has z_dim 120 (at 128 pixels), embedding_dim 128 and spectral norm in all layers but the embedding.
+    Attributes: see `Architecture`.
+
+    Raises:
+      UserError: z is shorter than the number of its parts.
+    """
+
+    shape: tuple[int, int, int]
+    base_features: int = 96
+    channel_multipliers: tuple[int, ...] = ()
+    kernel_sizes: tuple[int, ...] = ()
+    output: str = "tanh"
+    spectral_norm: bool = True
+    batch_norm: bool = True
+    axis_name: str | None = None
+    dtype: Any = jnp.float32
+    num_classes: int = 0
+    conditioning: str = "none"
+    embedding_dim: int = 128
+
+    @nn.compact
+    def __call__(self, z: jax.Array, label: jax.Array | None = None, *, train: bool) -> jax.Array:
+        first, *widths = (self.base_features * m for m in LAYOUTS[self.shape[0]].generator)
+        common: dict[str, Any] = {"spectral_norm": self.spectral_norm, "dtype": self.dtype, "kernel_init": INIT}
+        z, *parts = self._parts(z, len(widths))
+        z, y = condition(self, z, label, train=train)
+        if y is not None:  # never spectrally normalized: the classes may differ as much as they need to
+            y = Dense(self.embedding_dim, False, dtype=self.dtype, kernel_init=INIT, name="embedding")(y, train=train)
+            parts = [jnp.concatenate([y, part.astype(y.dtype)], -1) for part in parts]
+        x = Dense(4 * 4 * first, **common)(z, train=train).reshape(-1, 4, 4, first)
+        for features, part in zip(widths, parts, strict=True):
+            block = Block(features, "up", batch_norm=self.batch_norm, axis_name=self.axis_name, **common)
+            x = block(x, part, train=train)
+            if x.shape[1] == ATTENDED.get(self.shape[0]):
+                x = SelfAttention(**common)(x, train=train)
+        x = nn.relu(BatchNorm(self.axis_name, self.dtype)(x, train=train) if self.batch_norm else x)
+        x = Conv(self.shape[-1], 3, **common)(x, train=train)
+        return OUTPUT_ACTIVATIONS[self.output](widen(x))
+
+    def _parts(self, z: jax.Array, blocks: int) -> list[jax.Array]:
+        if not self.batch_norm:
+            return [z] * (1 + blocks)
+        if z.shape[1] <= blocks:
+            raise UserError(
+                f"model.z_dim is {z.shape[1]}, but biggan splits z into {1 + blocks} parts: make it longer."
+            )
+        return jnp.array_split(z, 1 + blocks, axis=1)
+
+
+class Discriminator(nn.Module):
+    """Images [B, H, W, C] -> `DOutput`: as `sagan`'s, initialized orthogonally.
+
+    With classes, the paper's is a `projection`. Attributes: see `Architecture`.
+    """
+
+    base_features: int = 96
+    channel_multipliers: tuple[int, ...] = ()
+    kernel_sizes: tuple[int, ...] = ()
+    spectral_norm: bool = True
+    batch_norm: bool = False
+    axis_name: str | None = None
+    dtype: Any = jnp.float32
+    num_classes: int = 0
+    conditioning: str = "none"
+    embedding_dim: int = 128
+    minibatch_stddev: int = 0
+    heads: tuple[tuple[str, int], ...] = ()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> DOutput:
+        size, layout = x.shape[1], LAYOUTS[x.shape[1]]
+        common: dict[str, Any] = {"spectral_norm": self.spectral_norm, "dtype": self.dtype, "kernel_init": INIT}
+        x = see_label(self, x, label, train=train)
+        for i, multiplier in enumerate(layout.discriminator):
+            way = "down" if i < layout.halvings else None
+            x = Block(
+                self.base_features * multiplier, way, i == 0, self.batch_norm, axis_name=self.axis_name, **common
+            )(x, train=train)
+            if x.shape[1] == ATTENDED.get(size):
+                x = SelfAttention(**common)(x, train=train)
+        x = nn.relu(BatchNorm(self.axis_name, self.dtype)(x, train=train) if self.batch_norm else x)
+        features = widen(see_batch(self, x)).sum((1, 2))
+        return read_out(self, features, label, train=train, kernel_init=INIT)

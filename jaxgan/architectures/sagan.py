@@ -1,0 +1,105 @@
+"""Residual networks with self-attention. Zhang et al. 2018, https://arxiv.org/abs/1805.08318."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.architectures.base import (
+    OUTPUT_ACTIVATIONS,
+    DOutput,
+    check_residual,
+    condition,
+    read_out,
+    see_batch,
+    see_label,
+    widen,
+)
+from jaxgan.architectures.resnet import LAYOUTS
+from jaxgan.nn.attention import SelfAttention
+from jaxgan.nn.blocks import INIT, Block
+from jaxgan.nn.layers import Conv, Dense
+from jaxgan.nn.norm import BatchNorm
+
+SIZES = (32, 64, 128)
+check = partial(check_residual, "sagan", SIZES)
+
+
+def attended(image_size: int) -> int:
+    """Size of the maps with attention: 32x32 (the paper's feat32), or the largest below the image."""
+    return min(32, image_size // 2)
+
+
+class Generator(nn.Module):
+    """z [B, z_dim] -> images [B, H, W, C]: `sngan_resnet`'s generator with self-attention between two blocks.
+
+    The paper's has spectral norm, base_features 64 and, with classes, conditional batch norm.
+    Attributes: see `Architecture`.
+    """
+
+    shape: tuple[int, int, int]
+    base_features: int = 64
+    channel_multipliers: tuple[int, ...] = ()
+    kernel_sizes: tuple[int, ...] = ()
+    output: str = "tanh"
+    spectral_norm: bool = True
+    batch_norm: bool = True
+    axis_name: str | None = None
+    dtype: Any = jnp.float32
+    num_classes: int = 0
+    conditioning: str = "none"
+    embedding_dim: int = 128
+
+    @nn.compact
+    def __call__(self, z: jax.Array, label: jax.Array | None = None, *, train: bool) -> jax.Array:
+        first, *widths = (self.base_features * m for m in LAYOUTS[self.shape[0]].generator)
+        common: dict[str, Any] = {"spectral_norm": self.spectral_norm, "dtype": self.dtype}
+        z, y = condition(self, z, label, train=train)
+        x = Dense(4 * 4 * first, **common, kernel_init=INIT)(z, train=train).reshape(-1, 4, 4, first)
+        for features in widths:
+            x = Block(features, "up", batch_norm=self.batch_norm, axis_name=self.axis_name, **common)(x, y, train=train)
+            if x.shape[1] == attended(self.shape[0]):
+                x = SelfAttention(**common, kernel_init=INIT)(x, train=train)
+        x = nn.relu(BatchNorm(self.axis_name, self.dtype)(x, train=train) if self.batch_norm else x)
+        x = Conv(self.shape[-1], 3, **common, kernel_init=INIT)(x, train=train)
+        return OUTPUT_ACTIVATIONS[self.output](widen(x))
+
+
+class Discriminator(nn.Module):
+    """Images [B, H, W, C] -> `DOutput`: `sngan_resnet`'s discriminator with self-attention and wider blocks.
+
+    Every block is as wide between its convolutions as behind them. With classes, the paper's is a `projection`.
+    """
+
+    base_features: int = 64
+    channel_multipliers: tuple[int, ...] = ()
+    kernel_sizes: tuple[int, ...] = ()
+    spectral_norm: bool = True
+    batch_norm: bool = False
+    axis_name: str | None = None
+    dtype: Any = jnp.float32
+    num_classes: int = 0
+    conditioning: str = "none"
+    embedding_dim: int = 128
+    minibatch_stddev: int = 0
+    heads: tuple[tuple[str, int], ...] = ()
+
+    @nn.compact
+    def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> DOutput:
+        size, layout = x.shape[1], LAYOUTS[x.shape[1]]
+        common: dict[str, Any] = {"spectral_norm": self.spectral_norm, "dtype": self.dtype}
+        x = see_label(self, x, label, train=train)
+        for i, multiplier in enumerate(layout.discriminator):
+            way = "down" if i < layout.halvings else None
+            x = Block(
+                self.base_features * multiplier, way, i == 0, self.batch_norm, axis_name=self.axis_name, **common
+            )(x, train=train)
+            if way and x.shape[1] == attended(size):
+                x = SelfAttention(**common, kernel_init=INIT)(x, train=train)
+        x = nn.relu(BatchNorm(self.axis_name, self.dtype)(x, train=train) if self.batch_norm else x)
+        features = widen(see_batch(self, x)).sum((1, 2))
+        return read_out(self, features, label, train=train, kernel_init=INIT)

@@ -1,0 +1,42 @@
+"""What a discriminator may see of the batch beside the example at hand."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from jaxgan.errors import UserError
+
+
+def minibatch_stddev(x: jax.Array, group: int) -> jax.Array:
+    """Appends to `x` one feature map that holds how much the examples of a group differ.
+
+    s = mean over positions and channels of sqrt(var + 1e-8), the variance being over the group. Groups are
+    contiguous runs of the batch, and not every n-th example as in the paper's program: halves of one pass, such as
+    real and generated examples, and the devices' shares then never meet in one, if their size is a multiple of `group`.
+
+    Args:
+      x: [B, ..., C].
+      group: examples in a group, which divides B.
+
+    Returns:
+      [B, ..., C + 1], of the type of `x`.
+
+    Raises:
+      UserError: the batch does not divide into groups.
+
+    >>> minibatch_stddev(jnp.array([[1.0], [3.0], [5.0], [5.0]]), 2)[:, 1].round(2).tolist()
+    [1.0, 1.0, 0.0, 0.0]
+
+    Source: Karras et al. 2018, https://arxiv.org/abs/1710.10196, section 3.
+    """
+    if len(x) % group:
+        raise UserError(
+            f"model.minibatch_stddev is {group}, but {len(x)} examples do not divide into groups of {group}: the batch "
+            "of each device must be a multiple of it."
+        )
+    # Squares of bfloat16 would lose the small differences that a collapse leaves.
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32)).reshape(-1, group, *x.shape[1:])
+    deviation = jnp.sqrt(jnp.var(wide, axis=1) + 1e-8)
+    s = deviation.reshape(len(deviation), -1).mean(1).repeat(group).astype(x.dtype)
+    return jnp.concatenate([x, jnp.broadcast_to(s.reshape(-1, *(1,) * (x.ndim - 1)), (*x.shape[:-1], 1))], -1)
