@@ -47,6 +47,8 @@ LAYERS = (
 # What else these may import; the others of the second and third layer are for JAX's own family.
 THIRD_PARTY = {
     "data": {"absl", "numpy", "PIL", "mlxtend", "sklearn", "tensorflow_datasets"},
+    # scipy: the Hungarian method and exact distances; absl: a warning where a cache is damaged.
+    "metrics": {"jax", "flax", "optax", "numpy", "scipy", "absl"},
     "monitor": {"numpy", "matplotlib"},
     "grid": {"numpy", "PIL"},
 }
