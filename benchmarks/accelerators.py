@@ -26,9 +26,10 @@ from jax.sharding import SingleDeviceSharding
 
 from benchmarks.games import SHAPES, config_of
 from jaxgan.config import Config
+from jaxgan.draws import seed_keys
 from jaxgan.errors import UserError, suggest
 from jaxgan.gan import build, init, make_hyper
-from jaxgan.steps import seed_keys, train_step
+from jaxgan.steps import train_step
 
 MODELS = ("dcgan28", "dcgan32", "dcgan64", "resnet32", "ring")
 BATCH_SIZES = (64, 256)  # of one device

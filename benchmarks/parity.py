@@ -26,11 +26,12 @@ from torch import Tensor
 
 from benchmarks.parity_cases import Case, cases
 from benchmarks.torch_twins import Twin
+from jaxgan.draws import Z, latents, seed_keys
 from jaxgan.gan import GAN, build, init, make_hyper
 from jaxgan.nn.spectral_norm import SPECTRAL_STATS
 from jaxgan.parallel import use_cpu_devices
 from jaxgan.state import AveragedNet, GANState, NetState
-from jaxgan.steps import Z, latents, seed_keys, train_step
+from jaxgan.steps import train_step
 
 STEPS = 20
 KINDS = ("loss", "gradient", "parameter", "statistic", "moment", "average")

@@ -82,9 +82,10 @@ class Jaxgan(_JaxSide):
 
     def __init__(self, config: Config, shape: tuple[int, ...]):
         provide_devices(config)
+        from jaxgan.draws import seed_keys
         from jaxgan.gan import build, init, make_hyper
         from jaxgan.parallel import AXIS, Devices, scan_steps
-        from jaxgan.steps import seed_keys, train_step
+        from jaxgan.steps import train_step
 
         devices, keys = Devices(), seed_keys(config.seed)
         gan = build(config, shape, AXIS)
@@ -105,8 +106,9 @@ class StockFlax(_JaxSide):
         import jax
 
         from benchmarks.flax_twins import twins
+        from jaxgan.draws import seed_keys
         from jaxgan.gan import build, init, make_hyper
-        from jaxgan.steps import seed_keys, train_step
+        from jaxgan.steps import train_step
 
         keys = seed_keys(config.seed)
         generator, discriminator = twins(config, shape)

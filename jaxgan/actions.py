@@ -18,11 +18,13 @@ from jaxgan.gan import GAN
 from jaxgan.grid import grid, save_png, to_uint8
 from jaxgan.metrics.modes import count_modes
 from jaxgan.monitor.curves import draw_curves, draw_points
+from jaxgan.passes import g_inputs
 from jaxgan.state import GANState
-from jaxgan.steps import latents, sample
+from jaxgan.steps import sample
 from jaxgan.writers import metric_writers, periodic_actions
 
-GRID_COLUMNS = 8
+GRID_ROWS = GRID_COLUMNS = 8
+MAX_COLUMNS = 10  # of classes
 MODE_SAMPLES = 2500  # PacGAN's protocol
 MIN_SHARE = 0.01
 
@@ -106,9 +108,12 @@ class Samples:
         self._points = gan.shape == (2,)
         if not self._points and (len(gan.shape) != 3 or gan.shape[-1] not in (1, 3)):
             print(f"no pictures of samples: a PNG cannot show examples of shape {gan.shape}", flush=True)
-        count = MODE_SAMPLES if self._points else GRID_COLUMNS**2
-        z = latents(key, jnp.arange(count), gan.z_dim, gan.z_distribution)
-        self._sample = jax.jit(lambda variables: sample(gan, variables, z))
+        # With classes, one to a column and the same latent along a row.
+        self._columns = min(gan.num_classes, MAX_COLUMNS) or GRID_COLUMNS
+        places = jnp.arange(MODE_SAMPLES if self._points else GRID_ROWS * self._columns)
+        z = g_inputs(gan, key, places // self._columns if gan.num_classes else places)
+        label = places % self._columns if gan.num_classes else None
+        self._sample = jax.jit(lambda variables: sample(gan, variables, z, label))
 
     def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
         check_finite(step, metrics)
@@ -120,7 +125,7 @@ class Samples:
             picture = draw_points(real, images, path)
             self._count(step, images)
         elif images.ndim == 4 and images.shape[-1] in (1, 3):
-            picture = grid(to_uint8(images, self._output), GRID_COLUMNS)
+            picture = grid(to_uint8(images, self._output), self._columns)
             save_png(path, picture)
         else:
             return  # said at the start

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from jaxgan.errors import UserError
 from jaxgan.sections import (
     AugmentConfig,
@@ -33,11 +35,6 @@ def check_architecture(data: DataConfig, model: ModelConfig, train: TrainConfig)
         )
     if (model.g_batch_norm or model.d_batch_norm) and train.batch_size < 2:
         raise UserError("train.batch_size is 1: batch norm needs at least 2 examples.")
-    if model.minibatch_stddev and train.batch_size % model.minibatch_stddev:
-        raise UserError(
-            f"train.batch_size is {train.batch_size}: it must be a multiple of model.minibatch_stddev, "
-            f"{model.minibatch_stddev}."
-        )
 
 
 def check_regularizers(model: ModelConfig, loss: LossConfig, regularizers: RegularizersConfig) -> None:
@@ -84,6 +81,67 @@ def check_augment(data: DataConfig, loss: LossConfig, augment: AugmentConfig) ->
             "augment.ada reads from the sign of D's logits whether D overfits, but with loss.name"
             f" {loss.name!r} only differences of logits mean something; losses with a sign are {having}."
         )
+
+
+def check_conditioning(model: ModelConfig, loss: LossConfig, targets: TargetsConfig) -> None:
+    """Refuses what the cross entropy over classes and "generated" leaves no place for."""
+    if model.d_conditioning != "class_fake":
+        return
+    if loss.name != "non_saturating":
+        raise UserError(
+            f"loss.name is {loss.name!r}, but with model.d_conditioning 'class_fake' the loss is the cross entropy "
+            "over all classes and 'generated': leave it at 'non_saturating', whose place it takes."
+        )
+    if targets.label_tricks or targets.traced:
+        names = _keys("targets", targets.label_tricks or ("traced",))
+        raise UserError(
+            f"{names} would move the targets 1 and 0, but with model.d_conditioning 'class_fake' the targets are "
+            "classes."
+        )
+
+
+def check_parts(config) -> None:
+    """Refuses groups of examples that the batch does not hold evenly, and what needs the whole batch at once."""
+    model, train, regularizers = config.model, config.train, config.regularizers
+    check_groups(config, 1)
+    coupled = coupled_terms(config)
+    if train.accumulate > 1 and coupled:
+        raise UserError(
+            f"train.accumulate is {train.accumulate}, but {' and '.join(coupled)} needs the whole batch at once: "
+            "set it to 1."
+        )
+    if regularizers.interval > 1 and train.steps_per_call > 1:
+        raise UserError(
+            f"regularizers.interval is {regularizers.interval} and train.steps_per_call {train.steps_per_call}: which "
+            "steps have the penalty is decided between calls, so set one of them to 1."
+        )
+    if model.packing > 1 and model.minibatch_stddev:
+        raise UserError(
+            f"model.packing is {model.packing} and model.minibatch_stddev {model.minibatch_stddev}: both let D compare "
+            "examples; use one of them."
+        )
+
+
+def check_groups(config, devices: int) -> None:
+    """Refuses a batch whose share of each device, in each part of it, does not divide into D's groups of examples."""
+    model, train = config.model, config.train
+    named = {"train.accumulate": train.accumulate, "model.packing": model.packing}
+    if model.minibatch_stddev:
+        named["model.minibatch_stddev"] = model.minibatch_stddev
+    unit = devices * math.prod(named.values())
+    if train.batch_size % unit:
+        of = " x ".join(f"{key} {value}" for key, value in named.items() if value > 1)
+        by = f"{of} x {devices} devices" if devices > 1 else of
+        raise UserError(f"train.batch_size is {train.batch_size}: it must be a multiple of {unit} ({by}).")
+
+
+def coupled_terms(config) -> list[str]:
+    """The parts of the losses in which the examples of the whole batch meet, so that devices have to."""
+    from jaxgan.losses import LOSSES
+
+    there = [f"loss.name {config.loss.name!r}"] if LOSSES[config.loss.name].coupled else []
+    names = ("dragan", "lecam", "feature_matching")
+    return there + [f"regularizers.{name}" for name in names if getattr(config.regularizers, name)]
 
 
 def _keys(section: str, names: tuple[str, ...]) -> str:

@@ -20,12 +20,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jaxgan.checks import at_least, check_types, coerce, one_of
-from jaxgan.combinations import check_architecture, check_augment, check_regularizers, check_targets
+from jaxgan.combinations import (
+    check_architecture,
+    check_augment,
+    check_conditioning,
+    check_parts,
+    check_regularizers,
+    check_targets,
+)
 from jaxgan.errors import UserError
 from jaxgan.sections import (
     AugmentConfig,
     DataConfig,
     EvalConfig,
+    InfoganConfig,
     LossConfig,
     ModelConfig,
     OptimConfig,
@@ -52,6 +60,7 @@ class Config:
     seed: int = 0
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    infogan: InfoganConfig = field(default_factory=InfoganConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     targets: TargetsConfig = field(default_factory=TargetsConfig)
     regularizers: RegularizersConfig = field(default_factory=RegularizersConfig)
@@ -78,6 +87,8 @@ class Config:
         check_regularizers(self.model, self.loss, self.regularizers)
         check_targets(self.loss, self.targets)
         check_augment(self.data, self.loss, self.augment)
+        check_conditioning(self.model, self.loss, self.targets)
+        check_parts(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dictionaries; tuples become lists, so that it equals its own JSON."""
@@ -97,6 +108,7 @@ class Config:
 SECTIONS: dict[str, type] = {
     "data": DataConfig,
     "model": ModelConfig,
+    "infogan": InfoganConfig,
     "loss": LossConfig,
     "targets": TargetsConfig,
     "regularizers": RegularizersConfig,

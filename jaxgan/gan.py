@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,12 +15,14 @@ import jax.numpy as jnp
 import optax
 
 from jaxgan.architectures import ARCHITECTURES
+from jaxgan.codes import HEAD, Codes
 from jaxgan.config import Config, OptimConfig
 from jaxgan.errors import UserError
 from jaxgan.losses import LOSSES, GANLoss
-from jaxgan.optim import KINDS, OptimHyper, schedule_factor
-from jaxgan.regularizers import REGULARIZERS
+from jaxgan.optim import KINDS, OptimHyper, lazy_adam, schedule_factor
+from jaxgan.regularizers import REGULARIZERS, LeCamAverages
 from jaxgan.state import AveragedNet, GANState, NetState
+from jaxgan.targets import TrickHyper
 
 Array = jax.Array
 
@@ -32,6 +35,13 @@ class Hyper:
     d_optim: OptimHyper
     ema_decay: Array
     regularizers: dict[str, Array]  # weights, by name, of those that exist in the program
+    tricks: TrickHyper
+    clip: Array
+    augment_p: Array
+    g_adversarial_weight: Array
+    class_weight: Array
+    info_weight: Array
+    info_optim: OptimHyper
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,19 @@ class GAN:
     generator: nn.Module
     discriminator: nn.Module
     loss: GANLoss
-    regularizers: dict[str, Callable[..., Array]]
+    regularizers: dict[str, Callable[..., Array]]  # gradient penalties
+    interval: int  # of steps with the penalties
+    lecam: bool
+    feature_matching: bool
+    clip: bool
+    label_tricks: bool
+    noise_steps: int  # of instance noise; 0: none
+    packing: int
+    policy: tuple[str, ...]  # of augmentation
+    bounds: tuple[float, float]  # of the examples
+    ada: tuple[float, float, float] | None  # target, kimg and the first probability
+    codes: Codes | None
+    d_conditioning: str
     g_tx: Callable[[OptimHyper], optax.GradientTransformation]
     d_tx: Callable[[OptimHyper], optax.GradientTransformation]
     g_schedule: Callable[[Array], Array]  # completed generator updates -> factor of the learning rate
@@ -51,8 +73,19 @@ class GAN:
     z_distribution: str
     num_classes: int  # that both networks are conditioned on; 0: they are called without labels
     d_steps_per_g_step: int
+    accumulate: int
     order: str
     axis_name: str | None  # of the map over devices that the steps run under
+
+    @property
+    def input_dim(self) -> int:
+        """How many numbers G makes an example of."""
+        return self.z_dim + (self.codes.width if self.codes else 0)
+
+    @property
+    def d_shape(self) -> tuple[int, ...]:
+        """The shape of what D judges."""
+        return (*self.shape[:-1], self.shape[-1] * self.packing)
 
 
 def build(
@@ -89,6 +122,9 @@ def build(
     if m.output == "linear" and len(shape) == 3:
         raise UserError("model.output 'linear' is for points; images need 'tanh' or 'sigmoid'.")
     architecture = ARCHITECTURES[m.architecture]
+    info = config.infogan
+    codes = Codes(info.categorical, info.continuous, info.distribution, m.z_dim if info.reconstruct_z else 0)
+    codes = codes if info.on else None
     if generator is None or discriminator is None:
         architecture.check(shape, m.channel_multipliers, m.g_kernel_sizes, m.d_kernel_sizes)
     common: dict[str, Any] = {
@@ -116,8 +152,11 @@ def build(
             batch_norm=m.d_batch_norm,
             conditioning=m.d_conditioning,
             minibatch_stddev=m.minibatch_stddev,
+            heads=((HEAD, codes.outputs),) if codes else (),
             **common,
         )
+
+    tricks = config.targets
 
     def schedule(o: OptimConfig) -> Callable[[Array], Array]:
         return lambda step: schedule_factor(o.schedule, step, o.schedule_steps, o.schedule_end)
@@ -127,6 +166,20 @@ def build(
         discriminator=discriminator,
         loss=LOSSES[config.loss.name],
         regularizers={name: f for name, f in REGULARIZERS.items() if getattr(config.regularizers, name)},
+        interval=config.regularizers.interval,
+        lecam=bool(config.regularizers.lecam),
+        feature_matching=bool(config.regularizers.feature_matching),
+        clip=bool(config.regularizers.clip),
+        label_tricks=bool(tricks.label_tricks or tricks.traced) and LOSSES[config.loss.name].term is not None,
+        noise_steps=tricks.instance_noise_steps if tricks.instance_noise or tricks.traced else 0,
+        packing=m.packing,
+        policy=config.augment.policy,
+        bounds=(0.0, 1.0) if m.output == "sigmoid" else (-1.0, 1.0),
+        ada=(config.augment.ada_target, config.augment.ada_kimg, config.augment.first_p)
+        if config.augment.ada
+        else None,
+        codes=codes,
+        d_conditioning=m.d_conditioning,
         g_tx=KINDS[config.g_optim.kind],
         d_tx=KINDS[config.d_optim.kind],
         g_schedule=schedule(config.g_optim),
@@ -136,6 +189,7 @@ def build(
         z_distribution=m.z_distribution,
         num_classes=num_classes if conditional else 0,
         d_steps_per_g_step=config.train.d_steps_per_g_step or 1,
+        accumulate=config.train.accumulate,
         order=config.train.order,
         axis_name=axis_name,
     )
@@ -148,12 +202,21 @@ def make_hyper(config: Config) -> Hyper:
     def optim(o: OptimConfig) -> OptimHyper:
         return OptimHyper(*(scalar(x) for x in (o.learning_rate, o.b1, o.b2, o.eps, o.eps_root)))
 
-    weights = {name: getattr(config.regularizers, name) for name in REGULARIZERS}
+    weights = {name: getattr(config.regularizers, name) for name in (*REGULARIZERS, "lecam", "feature_matching")}
+    g_optim, d_optim, interval = optim(config.g_optim), optim(config.d_optim), config.regularizers.interval
+    info_rate = config.infogan.learning_rate
     return Hyper(
-        g_optim=optim(config.g_optim),
-        d_optim=optim(config.d_optim),
+        g_optim=g_optim,
+        d_optim=lazy_adam(d_optim, interval) if interval > 1 else d_optim,
         ema_decay=scalar(config.train.ema_decay),
         regularizers={name: scalar(weight) for name, weight in weights.items() if weight},
+        tricks=TrickHyper(*(scalar(getattr(config.targets, f.name)) for f in dataclasses.fields(TrickHyper))),
+        clip=scalar(config.regularizers.clip),
+        augment_p=scalar(config.augment.first_p),
+        g_adversarial_weight=scalar(config.loss.g_adversarial_weight),
+        class_weight=scalar(config.loss.class_weight),
+        info_weight=scalar(config.infogan.weight),
+        info_optim=g_optim if info_rate is None else g_optim.replace(learning_rate=scalar(info_rate)),
     )
 
 
@@ -167,8 +230,8 @@ def init(gan: GAN, key: Array) -> GANState:
     # Two examples, because batch norm of one has no variance, or a group; their values do not matter.
     n = max(2, getattr(gan.discriminator, "minibatch_stddev", 0))
     label = (jnp.zeros(n, jnp.int32),) if gan.num_classes else ()
-    g_variables = dict(gan.generator.init(g_key, jnp.zeros((n, gan.z_dim)), *label, train=True))
-    d_variables = dict(gan.discriminator.init(d_key, jnp.zeros((n, *gan.shape)), *label, train=True))
+    g_variables = dict(gan.generator.init(g_key, jnp.zeros((n, gan.input_dim)), *label, train=True))
+    d_variables = dict(gan.discriminator.init(d_key, jnp.zeros((n, *gan.d_shape)), *label, train=True))
     if "batch_stats" in d_variables and gan.regularizers:
         raise UserError(
             f"the discriminator has batch norm, which couples the examples of a batch, so the per-example gradients of "
@@ -184,4 +247,11 @@ def init(gan: GAN, key: Array) -> GANState:
     generator = net(g_variables, gan.g_tx)
     discriminator = net(d_variables, gan.d_tx)
     ema = AveragedNet(jax.tree.map(jnp.copy, generator.params), jax.tree.map(jnp.copy, generator.stats))
-    return GANState(jnp.int32(0), generator, discriminator, ema, {})
+    aux: dict[str, Any] = {}
+    if gan.lecam:
+        aux["lecam"] = LeCamAverages.start()
+    if gan.ada:
+        aux["ada_p"] = jnp.asarray(gan.ada[2], float)
+    if gan.codes:
+        aux["info"] = gan.g_tx(any_hyper).init((generator.params, discriminator.params))
+    return GANState(jnp.int32(0), generator, discriminator, ema, aux)

@@ -70,6 +70,7 @@ def dragan(apply: Callable, real: Array, fake: Array, keys: Array, mean: Mean = 
 
 
 REGULARIZERS: dict[str, Callable[..., Array]] = {"r1": r1, "r2": r2, "wgan_gp": wgan_gp, "dragan": dragan}
+COUPLED = frozenset({"dragan"})  # in which the examples of a batch meet, so that `mean` has to see them all
 
 
 @flax.struct.dataclass

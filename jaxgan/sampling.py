@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,13 +15,15 @@ import numpy as np
 from jaxgan import workdir as workdirs
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.config import Config
+from jaxgan.draws import seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, build, init
 from jaxgan.grid import grid, save_png, to_uint8
 from jaxgan.monitor.curves import draw_points
 from jaxgan.parallel import Devices
+from jaxgan.passes import g_inputs
 from jaxgan.state import GANState
-from jaxgan.steps import latents, sample, seed_keys
+from jaxgan.steps import sample
 
 BATCH = 64
 
@@ -34,28 +36,50 @@ class Sampler:
       gan: its static part.
       state: of its last checkpoint.
       step: completed generator updates.
+      classes: names of those that the run is conditioned on, by number.
     """
 
-    def __init__(self, config: Config, gan: GAN, state: GANState):
+    def __init__(self, config: Config, gan: GAN, state: GANState, classes: Sequence[str] = ()):
         self.config, self.gan, self.state, self.step = config, gan, state, int(state.step)
-        self._apply = jax.jit(lambda variables, z: sample(gan, variables, z))
+        self.classes = list(classes)
+        self._apply = jax.jit(lambda variables, z, label: sample(gan, variables, z, label))
 
-    def sample(self, num: int, seed: int = 0, truncation: float | None = None) -> np.ndarray:
+    def sample(
+        self, num: int, seed: int = 0, truncation: float | None = None, label: int | str | None = None
+    ) -> np.ndarray:
         """`num` examples f32[num, ...] in the range of `config.model.output`.
 
-        Example i depends on `seed`, i and `truncation` alone, so the first of many are the few.
+        Example i depends on `seed`, i, `truncation` and its label alone, so the first of many are the few.
 
         Args:
           num: at least 1.
           seed: of the latents.
           truncation: keeps every latent coordinate within [-truncation, truncation]; less varied, more typical.
+          label: number or name of the class that all are to be of; None: one class after the other, over and over.
 
         Raises:
-          UserError: `num`, `seed` or `truncation` out of range.
+          UserError: `num`, `seed` or `truncation` out of range, or `label` not a class that the run was conditioned on.
         """
-        return np.concatenate(list(self._batches(num, seed, truncation)))
+        return np.concatenate(list(self._batches(num, seed, truncation, label)))
 
-    def _batches(self, num: int, seed: int, truncation: float | None) -> Iterator[np.ndarray]:
+    def _labels(self, indices: jax.Array, label: int | str | None) -> jax.Array | None:
+        if not self.gan.num_classes:
+            if label is not None:
+                raise UserError(f"label is {label!r}, but this run was not conditioned on classes: leave it out.")
+            return None
+        if label is None:
+            return indices % self.gan.num_classes
+        number = self.classes.index(str(label)) if str(label) in self.classes else label
+        if not isinstance(number, int) or not 0 <= number < self.gan.num_classes:
+            raise UserError(
+                f"label is {label!r}: it must be a class of the run, {', '.join(self.classes)}, or a number from 0 to "
+                f"{self.gan.num_classes - 1}."
+            )
+        return jnp.full_like(indices, number)
+
+    def _batches(
+        self, num: int, seed: int, truncation: float | None, label: int | str | None = None
+    ) -> Iterator[np.ndarray]:
         if num < 1:
             raise UserError(f"num is {num}: it must be at least 1.")
         if not 0 <= seed < 2**32:
@@ -64,10 +88,13 @@ class Sampler:
             raise UserError(f"truncation is {truncation}: it must be a finite number greater than 0.")
         key = seed_keys(seed).sample
         for start in range(0, num, BATCH):  # always whole batches, so that one program serves any number
-            z = latents(key, start + jnp.arange(BATCH), self.gan.z_dim, self.gan.z_distribution, truncation)
-            yield np.asarray(self._apply(self.state.ema.variables, z))[: num - start]
+            indices = start + jnp.arange(BATCH)
+            z, labels = g_inputs(self.gan, key, indices, truncation), self._labels(indices, label)
+            yield np.asarray(self._apply(self.state.ema.variables, z, labels))[: num - start]
 
-    def images(self, num: int, seed: int = 0, truncation: float | None = None) -> np.ndarray:
+    def images(
+        self, num: int, seed: int = 0, truncation: float | None = None, label: int | str | None = None
+    ) -> np.ndarray:
         """The same as bytes, u8[num, H, W, C].
 
         Raises:
@@ -76,9 +103,16 @@ class Sampler:
         if len(self.gan.shape) != 3:
             raise UserError(f"this run makes examples of shape {self.gan.shape}, not images.")
         output = self.config.model.output
-        return np.concatenate([to_uint8(batch, output) for batch in self._batches(num, seed, truncation)])
+        return np.concatenate([to_uint8(batch, output) for batch in self._batches(num, seed, truncation, label)])
 
-    def save(self, out: str | os.PathLike, num: int, seed: int = 0, truncation: float | None = None) -> list[Path]:
+    def save(
+        self,
+        out: str | os.PathLike,
+        num: int,
+        seed: int = 0,
+        truncation: float | None = None,
+        label: int | str | None = None,
+    ) -> list[Path]:
         """Writes samples: one grid to `*.png`, or one PNG per image into a directory; points as a scatter plot.
 
         Returns:
@@ -92,16 +126,18 @@ class Sampler:
         if not directory and path.suffix.lower() != ".png":
             raise UserError(f"--out {out} must end in .png for one grid, or in {os.sep} for a directory of images.")
         try:
-            return self._save(path, directory, num, seed, truncation)
+            return self._save(path, directory, num, seed, truncation, label)
         except OSError as error:
             raise UserError(f"--out {out} cannot be written: {error}.") from None
 
-    def _save(self, path: Path, directory: bool, num: int, seed: int, truncation: float | None) -> list[Path]:
+    def _save(
+        self, path: Path, directory: bool, num: int, seed: int, truncation: float | None, label: int | str | None
+    ) -> list[Path]:
         if self.gan.shape == (2,) and not directory:
-            points = self.sample(num, seed, truncation)
+            points = self.sample(num, seed, truncation, label)
             draw_points(None, points, path)
             return [path]
-        images = self.images(num, seed, truncation)
+        images = self.images(num, seed, truncation, label)
         if not directory:
             save_png(path, grid(images, columns=min(num, max(1, round(num**0.5)))))
             return [path]
@@ -123,8 +159,7 @@ def load(
     Raises:
       UserError: there is no run, no checkpoint yet, or none that can be read.
     """
-    config, gan, state = _restore(workdir, Devices(jax.local_devices()[:1]), generator, discriminator)
-    return Sampler(config, gan, state)
+    return Sampler(*_restore(workdir, Devices(jax.local_devices()[:1]), generator, discriminator))
 
 
 def restore_last(
@@ -138,10 +173,11 @@ def restore_last(
     return _restore(workdir, devices, generator, discriminator)[2]
 
 
-def _restore(workdir, devices, generator, discriminator) -> tuple[Config, GAN, GANState]:
+def _restore(workdir, devices, generator, discriminator) -> tuple[Config, GAN, GANState, list[str]]:
     record = workdirs.read(workdir)
-    config = record["config"]
-    gan = build(config, tuple(record["example"]["shape"]), None, generator, discriminator)
+    config, example = record["config"], record["example"]
+    classes = example.get("classes", [])
+    gan = build(config, tuple(example["shape"]), None, generator, discriminator, len(classes))
     target = devices.abstract(jax.eval_shape(partial(init, gan, seed_keys(config.seed).init)))
     if not (Path(workdir) / "checkpoints").is_dir():
         raise UserError(f"{workdir} has no checkpoint yet.")
@@ -152,4 +188,4 @@ def _restore(workdir, devices, generator, discriminator) -> tuple[Config, GAN, G
         checkpoints.close()
     if restored is None:
         raise UserError(f"{workdir} has no checkpoint yet.")
-    return config, gan, restored[1]
+    return config, gan, restored[1], classes

@@ -14,12 +14,13 @@ from jaxgan import parallel
 from jaxgan.architectures import ARCHITECTURES
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.config import Config
+from jaxgan.draws import Keys
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, init
 from jaxgan.parallel import Devices
 from jaxgan.sampling import restore_last
 from jaxgan.state import GANState, NetState
-from jaxgan.steps import Keys, collectives_at_once
+from jaxgan.steps import collectives_at_once
 
 
 def use_cpu_devices(config: Config, requested: int | None = None) -> None:

@@ -22,14 +22,16 @@ from jaxgan import actions
 from jaxgan import workdir as workdirs
 from jaxgan.architectures import ARCHITECTURES
 from jaxgan.checkpoint import Checkpoints
+from jaxgan.combinations import check_groups
 from jaxgan.config import Config, as_config
 from jaxgan.data import Source, check_range, from_arrays, load, make_batch, prefetch
+from jaxgan.draws import Keys, seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, build, make_hyper
 from jaxgan.parallel import AXIS, Devices, check_divisible, scan_steps
 from jaxgan.start import find_donor, first_state
 from jaxgan.state import GANState
-from jaxgan.steps import Keys, seed_keys, train_step
+from jaxgan.steps import train_step
 from jaxgan.writers import JsonlWriter, SummaryWriter, metric_writers, periodic_actions
 
 
@@ -69,7 +71,8 @@ def train(
     elif not isinstance(source, Source):
         source = from_arrays(*source) if isinstance(source, tuple) else from_arrays(source)
     check_range(source, config.model.output)
-    gan = build(config, source.shape, AXIS, generator, discriminator)
+    check_groups(config, len(devices.devices))
+    gan = build(config, source.shape, AXIS, generator, discriminator, len(source.class_names))
     run = Path(workdir)
     keys = seed_keys(config.seed)
     donor = None
@@ -78,7 +81,7 @@ def train(
         donor = find_donor(config.train.init_from, gan, devices, keys, generator, discriminator)
     with ExitStack() as stack:
         stack.enter_context(workdirs.locked(run))
-        note = workdirs.open_run(run, config, _example(source), devices.description)
+        note = workdirs.open_run(run, config, _example(source, gan), devices.description)
         if note:
             print(note, flush=True)
         checkpoints = Checkpoints(run, config.train.keep)
@@ -134,7 +137,8 @@ def _loop(
         )
         return devices.shard([make(i) for i in range(call * k * n, (call + 1) * k * n)])
 
-    compiled = devices.map(scan_steps(partial(train_step, gan), k))
+    # Whether a step has the penalties is decided here, between two programs, of which the second may never be compiled.
+    programs = {p: devices.map(scan_steps(partial(train_step, gan, penalize=p), k)) for p in (True, False)}
     key, hyper = devices.put(keys.train), devices.put(make_hyper(config))
     before: dict[str, Any] = {}
     print(
@@ -145,7 +149,7 @@ def _loop(
     with _interruptible() as interrupted, metric_writers.ensure_flushes(writer):
         stream = prefetch(batches, first // k, t.num_steps // k)
         for step, batch in zip(range(first + k, t.num_steps + 1, k), stream, strict=True):
-            state, metrics = compiled(state, batch, key, hyper)
+            state, metrics = programs[step % gan.interval == 0](state, batch, key, hyper)
             # The call before has ended by now, so that looking at it keeps no device waiting.
             actions.check_finite(step - k, before)
             before = metrics
@@ -214,7 +218,7 @@ def _load(config: Config) -> Source:
     )
 
 
-def _example(source: Source) -> dict[str, Any]:
+def _example(source: Source, gan: GAN) -> dict[str, Any]:
     """What a resume must find again: the same examples, as far as can be told without reading them all from disk.
 
     Where files lie does not matter, so the name of a folder or an archive is not part of it.
@@ -224,7 +228,8 @@ def _example(source: Source) -> dict[str, Any]:
         crc = zlib.crc32(np.ascontiguousarray(source.examples).data, crc)
     kind = source.name.partition("/")[0]
     name = kind if kind in ("folder", "npz") else source.name
-    return {"source": name, "shape": list(source.shape), "num_examples": len(source), "crc32": crc}
+    found = {"source": name, "shape": list(source.shape), "num_examples": len(source), "crc32": crc}
+    return found | ({"classes": list(source.class_names)} if gan.num_classes else {})
 
 
 @contextmanager

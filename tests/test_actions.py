@@ -12,12 +12,12 @@ from PIL import Image
 from jaxgan import actions
 from jaxgan.config import Config, DataConfig, ModelConfig
 from jaxgan.data import from_arrays, load, synthetic_modes
+from jaxgan.draws import latents
 from jaxgan.gan import build
 from jaxgan.grid import grid
 from jaxgan.monitor.curves import read_metrics
 from jaxgan.parallel import Devices
 from jaxgan.state import AveragedNet
-from jaxgan.steps import latents
 from jaxgan.writers import JsonlWriter, SummaryWriter, metric_writers
 
 

@@ -10,10 +10,11 @@ import pytest
 from jax import export, lax
 
 from jaxgan.config import Config
+from jaxgan.draws import seed_keys
 from jaxgan.gan import build, init, make_hyper
 from jaxgan.nn.spectral_norm import SPECTRAL_STATS
 from jaxgan.parallel import AXIS, Devices
-from jaxgan.steps import seed_keys, train_step
+from jaxgan.steps import train_step
 
 BATCH = 16
 # With as many channels as the forms meant for a CPU ask for.

@@ -13,10 +13,11 @@ import pytest
 from jax import lax
 
 from jaxgan.config import Config
+from jaxgan.draws import seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import build, init, make_hyper
 from jaxgan.parallel import AXIS, Devices, check_divisible, scan_steps
-from jaxgan.steps import seed_keys, train_step
+from jaxgan.steps import train_step
 
 
 @pytest.mark.parametrize("batch, devices, allowed", [(10, 4, "8 or 12"), (3, 4, "4"), (7, 2, "6 or 8")])

@@ -9,10 +9,12 @@ from numpy.testing import assert_allclose
 
 from jaxgan.architectures import DOutput
 from jaxgan.config import Config
+from jaxgan.draws import latents, seed_keys
 from jaxgan.gan import build, init, make_hyper
 from jaxgan.losses import LOSSES
 from jaxgan.parallel import AXIS, Devices
-from jaxgan.steps import collectives_at_once, d_step, g_step, latents, seed_keys, train_step
+from jaxgan.passes import examples_of
+from jaxgan.steps import collectives_at_once, d_step, g_step, train_step
 
 
 def config(**overrides) -> Config:
@@ -299,10 +301,9 @@ def test_devices_see_different_latents_that_are_those_of_one_device():
     for count in (1, 4):
         devices = Devices(jax.devices()[:count])
         gan = build(config(), (8, 8, 1), AXIS)
-        from jaxgan.steps import _z
 
         def one(state, batch, key, hyper, gan=gan):
-            return state, jax.lax.all_gather(_z(gan, key, len(batch["image"])), AXIS, tiled=True)
+            return state, jax.lax.all_gather(examples_of(gan, batch, key).z, AXIS, tiled=True)
 
         batch = devices.shard([first(batches(1))])
         batch = jax.tree.map(lambda x: x[:, 0], batch)

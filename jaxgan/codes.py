@@ -1,0 +1,99 @@
+"""InfoGAN's codes: what G is told besides noise, and the loss by which D's heads read it back.
+
+Chen et al. 2016, https://arxiv.org/abs/1606.03657
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+Array = jax.Array
+DISTRIBUTIONS = ("uniform", "normal")
+HEAD = "codes"  # D's, with one output for each of `Codes.outputs`
+
+
+class Codes(NamedTuple):
+    """Which codes there are.
+
+    Attributes:
+      categorical: the number of values of each categorical code, drawn evenly.
+      continuous: how many continuous codes there are.
+      distribution: of those, `uniform` U(-1, 1) or `normal` N(0, 1).
+      z_dim: of the noise where it is to be read back too, as if it were continuous codes; 0: it is not.
+    """
+
+    categorical: tuple[int, ...]
+    continuous: int
+    distribution: str
+    z_dim: int = 0
+
+    @property
+    def width(self) -> int:
+        """How many numbers they are: categorical ones one-hot, then the continuous."""
+        return sum(self.categorical) + self.continuous
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers D's head has: logits of the categorical ones, then the values of all others."""
+        return self.width + self.z_dim
+
+
+def draw(codes: Codes, key: Array, indices: Array) -> Array:
+    """The codes f32[len(indices), width], each example's drawn from `fold_in(key, index)`."""
+
+    def one(index: Array) -> Array:
+        keys = jax.random.split(jax.random.fold_in(key, index), len(codes.categorical) + 1)
+        parts = [
+            jax.nn.one_hot(jax.random.randint(k, (), 0, n), n)
+            for k, n in zip(keys[:-1], codes.categorical, strict=True)
+        ]
+        shape = (codes.continuous,)
+        if codes.distribution == "uniform":
+            parts.append(jax.random.uniform(keys[-1], shape, jnp.float32, -1, 1))
+        else:
+            parts.append(jax.random.normal(keys[-1], shape, jnp.float32))
+        return jnp.concatenate(parts)
+
+    return jax.vmap(one)(indices)
+
+
+def values(codes: Codes, drawn: Array) -> list[Array]:
+    """Of codes [B, width] the number of each categorical one, i32[B]."""
+    return [jnp.argmax(part, axis=-1) for part in _parts(codes, drawn)[: len(codes.categorical)]]
+
+
+def code_losses(codes: Codes, predicted: Array, inputs: Array) -> dict[str, Array]:
+    """What D's head says of the codes against what they were, batch means of at least float32.
+
+    `info/categorical`: the sum over categorical codes of the cross entropy, in nats: the mutual information of code
+    and image is at least the sum of log K less this. `info/continuous`: the sum over the continuous codes, and the
+    noise where it is read back, of (prediction - value)^2, averaged over them.
+
+    Args:
+      codes: which there are.
+      predicted: [B, outputs], of the discriminator.
+      inputs: [B, z_dim + width], of the generator: noise, then codes.
+    """
+    predicted = predicted.astype(jnp.promote_types(predicted.dtype, jnp.float32))
+    z, drawn = jnp.split(inputs, [inputs.shape[-1] - codes.width], axis=-1)
+    *logits, estimates = _parts(codes, predicted)
+    *chosen, wanted = _parts(codes, drawn)
+    if codes.z_dim:
+        wanted = jnp.concatenate([wanted, z], axis=-1)
+    losses = {}
+    if codes.categorical:
+        terms = (optax.softmax_cross_entropy(a, b.astype(a.dtype)) for a, b in zip(logits, chosen, strict=True))
+        losses["info/categorical"] = jnp.mean(sum(terms, jnp.zeros((), predicted.dtype)))
+    if wanted.shape[-1]:
+        losses["info/continuous"] = jnp.mean(jnp.square(estimates - wanted))
+    return losses
+
+
+def _parts(codes: Codes, x: Array) -> list[Array]:
+    """One array for each categorical code, and one for all that is continuous."""
+    ends = [sum(codes.categorical[: i + 1]) for i in range(len(codes.categorical))]
+    return jnp.split(x, ends, axis=-1)
