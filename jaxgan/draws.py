@@ -29,7 +29,7 @@ def seed_keys(seed: int) -> Keys:
     return Keys(*jax.random.split(jax.random.key(seed), 3))
 
 
-def stream(key: Array, *purpose: int) -> Array:
+def stream(key: Array, *purpose: int | Array) -> Array:
     """The key of a purpose."""
     for number in purpose:
         key = jax.random.fold_in(key, number)

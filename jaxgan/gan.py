@@ -123,8 +123,9 @@ def build(
         raise UserError("model.output 'linear' is for points; images need 'tanh' or 'sigmoid'.")
     architecture = ARCHITECTURES[m.architecture]
     info = config.infogan
-    codes = Codes(info.categorical, info.continuous, info.distribution, m.z_dim if info.reconstruct_z else 0)
-    codes = codes if info.on else None
+    codes: Codes | None = None
+    if info.on:
+        codes = Codes(info.categorical, info.continuous, info.distribution, m.z_dim if info.reconstruct_z else 0)
     if generator is None or discriminator is None:
         architecture.check(shape, m.channel_multipliers, m.g_kernel_sizes, m.d_kernel_sizes)
     common: dict[str, Any] = {
@@ -156,7 +157,7 @@ def build(
             **common,
         )
 
-    tricks = config.targets
+    tricks, augment = config.targets, config.augment
 
     def schedule(o: OptimConfig) -> Callable[[Array], Array]:
         return lambda step: schedule_factor(o.schedule, step, o.schedule_steps, o.schedule_end)
@@ -173,11 +174,9 @@ def build(
         label_tricks=bool(tricks.label_tricks or tricks.traced) and LOSSES[config.loss.name].term is not None,
         noise_steps=tricks.instance_noise_steps if tricks.instance_noise or tricks.traced else 0,
         packing=m.packing,
-        policy=config.augment.policy,
+        policy=augment.policy,
         bounds=(0.0, 1.0) if m.output == "sigmoid" else (-1.0, 1.0),
-        ada=(config.augment.ada_target, config.augment.ada_kimg, config.augment.first_p)
-        if config.augment.ada
-        else None,
+        ada=(augment.ada_target, augment.ada_kimg, augment.first_p) if augment.ada else None,
         codes=codes,
         d_conditioning=m.d_conditioning,
         g_tx=KINDS[config.g_optim.kind],
@@ -216,7 +215,7 @@ def make_hyper(config: Config) -> Hyper:
         g_adversarial_weight=scalar(config.loss.g_adversarial_weight),
         class_weight=scalar(config.loss.class_weight),
         info_weight=scalar(config.infogan.weight),
-        info_optim=g_optim if info_rate is None else g_optim.replace(learning_rate=scalar(info_rate)),
+        info_optim=g_optim if info_rate is None else dataclasses.replace(g_optim, learning_rate=scalar(info_rate)),
     )
 
 

@@ -46,7 +46,7 @@ def d_objective(gan: GAN, hyper: Hyper, real: DOutput, fake: DOutput, examples: 
         metrics["loss/class_real"], metrics["loss/class_fake"] = terms
         loss += hyper.class_weight * sum(terms)
     if gan.ada:
-        side = jnp.sign(real.logits - gan.loss.boundary)
+        side = jnp.sign(real.logits - (gan.loss.boundary or 0.0))
         metrics["ada/sign"] = jnp.mean(jnp.where(hyper.tricks.flip > 0, -side, side))
     return Objective(loss, metrics)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,7 @@ class Examples:
     """What an update sees on this device: leaves [n, ...]."""
 
     real: Array
-    label: Array | None  # of the real examples, and what the generated ones are to be of
+    label: Any  # i32[n], or None without conditioning: of the real examples, and what the generated ones are to be of
     z: Array  # G's inputs
     indices: Array  # i32, in the global batch
 

@@ -83,7 +83,8 @@ def info_step(gan: GAN, state: GANState, batch: Batch, key: Array, hyper: Hyper)
     Statistics and average stay as they are. With the `key` of a G-step it sees that step's latents and codes.
     Chen et al. 2016, https://arxiv.org/abs/1606.03657
     """
-    if gan.codes is None:
+    codes = gan.codes
+    if codes is None:
         raise ValueError("this game has no codes: set infogan.categorical or infogan.continuous.")
     examples = examples_of(gan, batch, key)
     g, d = state.generator, state.discriminator
@@ -92,7 +93,7 @@ def info_step(gan: GAN, state: GANState, batch: Batch, key: Array, hyper: Hyper)
         fake = generate(gan, params[0], g.stats, examples.z, examples.label).images
         fake = show(gan, fake, key, G_FAKE, examples.indices, state, hyper)
         heads = discriminate(gan, params[1], d.stats, fake, examples.label, train=True)[0].heads
-        terms = code_losses(gan.codes, heads[HEAD], examples.z)
+        terms = code_losses(codes, heads[HEAD], examples.z)
         return hyper.info_weight * sum(terms.values(), jnp.zeros(())), terms
 
     params = g.params, d.params
@@ -199,7 +200,7 @@ def _update_d(
     if averages is not None:
         aux["lecam"] = averages
     if gan.ada:
-        target, kimg, _ = gan.ada
+        target, kimg = map(jnp.float32, gan.ada[:2])
         seen = len(examples.real) * (lax.psum(1, gan.axis_name) if gan.axis_name else 1)
         aux["ada_p"] = ada_update(aux["ada_p"], metrics["ada/sign"], seen, target, kimg)
         metrics["ada/p"] = aux["ada_p"]
