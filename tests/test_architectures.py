@@ -76,6 +76,15 @@ def test_architecture_switches_normalization_off(name):
     assert state.generator.stats == {} and state.discriminator.stats == {}
 
 
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if "g_spectral_norm" not in ARCHITECTURES[name].lacks])
+def test_every_layer_of_the_generator_is_spectrally_normalized_on_request(name):
+    generator = jax.eval_shape(
+        partial(init, build(small(name, g_spectral_norm=True), SHAPES[name][0])), jax.random.key(0)
+    ).generator
+    kernels = [path for path, _ in jax.tree_util.tree_leaves_with_path(generator.params) if path[-1].key == "kernel"]
+    assert len(jax.tree.leaves(generator.stats["spectral_stats"])) == 2 * len(kernels)
+
+
 @pytest.mark.parametrize(("output", "low", "high"), [("tanh", -1, 1), ("sigmoid", 0, 1)])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_generator_keeps_its_output_range(name, output, low, high):
