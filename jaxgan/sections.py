@@ -61,9 +61,7 @@ class ModelConfig:
     g_batch_norm: bool = True
     d_batch_norm: bool = False
     # How the networks take notice of the examples' classes; both or neither.
-    g_conditioning: str = (
-        "none"  # none | concat: an embedding beside z | batch_norm: each class its own gains and biases
-    )
+    g_conditioning: str = "none"  # none | concat: an embedding beside z | batch_norm: gains and biases for each class
     d_conditioning: str = "none"  # none | concat: an embedding as a further map | class_fake | auxiliary | projection
     embedding_dim: int = 128  # length of the embeddings that are concatenated with z or points, and of biggan's
     minibatch_stddev: int = 0  # examples in a group, whose standard deviation D sees; 0: it does not

@@ -53,7 +53,7 @@ def test_widths_are_those_of_the_tables(size, dense, generator, discriminator):
     assert [g[f"Block_{i}"]["Conv_1"]["kernel"].shape[3] for i in range(len(generator))] == generator
     assert [d[f"Block_{i}"]["Conv_1"]["kernel"].shape[3] for i in range(len(discriminator))] == discriminator
     assert f"Block_{len(generator)}" not in g and f"Block_{len(discriminator)}" not in d
-    # Between its convolutions a block of the discriminator is as wide as its input, but for the one that sees the image.
+    # Between its convolutions a block of the discriminator is as wide as its input, but the first as its output.
     between = [d[f"Block_{i}"]["Conv_0"]["kernel"].shape[3] for i in range(len(discriminator))]
     assert between == [1, *discriminator[:-1]]
 
