@@ -76,6 +76,33 @@ def test_architecture_switches_normalization_off(name):
     assert state.generator.stats == {} and state.discriminator.stats == {}
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_discriminator_differentiates_twice(name):
+    """As penalties on its gradient need."""
+    gan = build(small(name, minibatch_stddev=2), SHAPES[name][0])
+    variables = jax.eval_shape(partial(init, gan), jax.random.key(0)).discriminator.variables
+
+    def penalty(params, x):
+        def logits(x):
+            return gan.discriminator.apply({**variables, "params": params}, x, train=False).logits.sum()
+
+        return (jax.grad(logits)(x) ** 2).sum()
+
+    variables = jax.tree.map(lambda p: np.zeros(p.shape, p.dtype), variables)
+    x = jax.ShapeDtypeStruct((2, *gan.shape), jnp.float32)
+    gradient = jax.eval_shape(jax.grad(penalty), variables["params"], x)
+    assert jax.tree.map(jnp.shape, gradient) == jax.tree.map(jnp.shape, variables["params"])
+
+
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if "g_spectral_norm" not in ARCHITECTURES[name].lacks])
+def test_every_layer_of_the_generator_is_spectrally_normalized_on_request(name):
+    generator = jax.eval_shape(
+        partial(init, build(small(name, g_spectral_norm=True), SHAPES[name][0])), jax.random.key(0)
+    ).generator
+    kernels = [path for path, _ in jax.tree_util.tree_leaves_with_path(generator.params) if path[-1].key == "kernel"]
+    assert len(jax.tree.leaves(generator.stats["spectral_stats"])) == 2 * len(kernels)
+
+
 @pytest.mark.parametrize(("output", "low", "high"), [("tanh", -1, 1), ("sigmoid", 0, 1)])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_generator_keeps_its_output_range(name, output, low, high):

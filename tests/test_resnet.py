@@ -36,6 +36,28 @@ def test_parameters_are_as_many_as_the_papers_table_says(b, c):
     assert count(state.generator.params) == dense + 3 * doubling + 2 * w + (9 * w * c + c)
 
 
+# Output channels by base_features: tables 5 and 6 of the paper, and of its authors' program for 64 pixels.
+@pytest.mark.parametrize(
+    ("size", "dense", "generator", "discriminator"),
+    [
+        (28, 7 * 7 * 2, [2, 2], [1, 1, 1, 1]),
+        (48, 6 * 6 * 8, [4, 2, 1], [1, 2, 4, 8, 16]),
+        (64, 4 * 4 * 16, [8, 4, 2, 1], [1, 2, 4, 8, 16]),
+        (128, 4 * 4 * 16, [16, 8, 4, 2, 1], [1, 2, 4, 8, 16, 16]),
+    ],
+)
+def test_widths_are_those_of_the_tables(size, dense, generator, discriminator):
+    state = jax.eval_shape(partial(init, small((size, size, 3), base_features=1)), jax.random.key(0))
+    g, d = state.generator.params, state.discriminator.params
+    assert g["Dense_0"]["kernel"].shape == (128, dense)
+    assert [g[f"Block_{i}"]["Conv_1"]["kernel"].shape[3] for i in range(len(generator))] == generator
+    assert [d[f"Block_{i}"]["Conv_1"]["kernel"].shape[3] for i in range(len(discriminator))] == discriminator
+    assert f"Block_{len(generator)}" not in g and f"Block_{len(discriminator)}" not in d
+    # Between its convolutions a block of the discriminator is as wide as its input, but the first as its output.
+    between = [d[f"Block_{i}"]["Conv_0"]["kernel"].shape[3] for i in range(len(discriminator))]
+    assert between == [1, *discriminator[:-1]]
+
+
 def test_every_discriminator_layer_is_spectrally_normalized():
     d = jax.eval_shape(partial(init, small()), jax.random.key(0)).discriminator
     kernels = [path for path, _ in jax.tree_util.tree_leaves_with_path(d.params) if "kernel" in str(path)]

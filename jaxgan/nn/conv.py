@@ -28,7 +28,6 @@ What computes each of them is chosen in `jaxgan.nn.forms`.
 import functools
 
 import jax
-from jax import lax
 
 from jaxgan.errors import UserError
 from jaxgan.nn import forms
@@ -161,32 +160,9 @@ def upsample_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return _up(x, kernel)
 
 
-def grouped_conv(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
-    """Convolution of stride 1 in which each of `groups` equal shares of the channels sees its own input only.
-
-    XLA's own in all platforms and derivatives: the forms of this file are for kernels that mix all channels.
-
-    Args:
-      x: [B, H, W, I].
-      kernel: [k, k, I / groups, O] with odd k; the first O / groups outputs see the first I / groups channels.
-      groups: divides I and O.
-
-    Returns:
-      [B, H, W, O].
-    """
-    _check_odd(kernel)
-    pad = (kernel.shape[0] // 2,) * 2
-    dimensions = ("NHWC", "HWIO", "NHWC")
-    return lax.conv_general_dilated(
-        x, kernel, (1, 1), (pad, pad), dimension_numbers=dimensions, feature_group_count=groups
-    )
-
-
 def _check_odd(kernel: jax.Array) -> None:
     if kernel.shape[0] % 2 == 0:
-        raise UserError(
-            f"Resampling or grouping a convolution needs an odd kernel, not {kernel.shape[0]}x{kernel.shape[1]}."
-        )
+        raise UserError(f"Resampling with a convolution needs an odd kernel, not {kernel.shape[0]}x{kernel.shape[1]}.")
 
 
 @jax.custom_vjp

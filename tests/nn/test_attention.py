@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.test_util import check_grads
 from numpy.testing import assert_allclose, assert_array_equal
 
 from jaxgan.nn.attention import SelfAttention
@@ -42,6 +43,13 @@ def test_attention_equals_the_sum_over_pixels():
     variables = parameters()
     got = jax.jit(partial(SelfAttention().apply, train=True))(variables, X)
     assert_allclose(got, explicit(variables["params"], X.astype(np.float64)), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.usefixtures("float64")
+def test_attention_differentiates_twice():
+    params = jax.tree.map(lambda p: jnp.asarray(p, float) / 4, parameters()["params"])
+    apply = jax.jit(lambda p, x: SelfAttention().apply({"params": p}, x, train=True))
+    check_grads(apply, (params, jnp.asarray(X[:1, :2, :2], float)), order=2, modes=["rev"])
 
 
 def test_attention_starts_as_the_identity():
