@@ -46,6 +46,7 @@ LAYERS = (
     {"parallel", "checkpoint", "workdir", "writers"},
     {"actions"},
     {"sampling"},
+    {"evaluate"},
     {"start"},
     {"train"},
     {"main"},

@@ -86,10 +86,10 @@ def make_batch(
         words = np.random.Philox(np.random.SeedSequence(seed, spawn_key=(FLIP, index))).random_raw(batch_size)
         flipped = (words >> np.uint64(63)).astype(bool)[part]
         images[flipped] = images[flipped, :, ::-1]
-    return {"image": _to_float(images, output), "label": source.labels[indices]}
+    return {"image": to_floats(images, output), "label": source.labels[indices]}
 
 
-def _to_float(images: np.ndarray, output: str) -> np.ndarray:
+def to_floats(images: np.ndarray, output: str) -> np.ndarray:
     """uint8 to float32 in the output's range; floats as they are."""
     if images.dtype != np.uint8:
         return images
