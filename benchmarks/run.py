@@ -103,7 +103,7 @@ def write(results: Mapping[str, Any], path: Path) -> None:
 def verdict(results: Mapping[str, Any]) -> list[str]:
     """The figures to be judged, a line each."""
     lines = [f"ratio {game} {x:.2f}" for game, x in results["ratios"].items()]
-    lines += [f"torch_tuned_ratio {game} {x:.2f}" for game, x in results["torch_tuned_ratios"].items()]
+    lines += [f"untuned_ratio {game} {x:.2f}" for game, x in results["untuned_ratios"].items()]
     lines += [f"stock_flax_ratio {game} {x:.2f}" for game, x in results["stock_flax_ratios"].items()]
     lines += [f"growth {side} {x:.2f}" for side, x in results["growth"].items()]
     lines += [f"peak_mib {side} {x / 2**20:.0f}" for side, x in results["peak_bytes"].items()]

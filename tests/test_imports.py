@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # From the bottom to the top. A module imports from layers below its own and from its own package.
 LAYERS = (
     {"errors"},
-    {"nn", "losses", "optim", "regularizers", "state", "metrics", "monitor", "grid", "data", "checks"},
+    {"nn", "losses", "optim", "regularizers", "state", "metrics", "monitor", "memory", "grid", "data", "checks"},
     {"architectures"},
     {"sections"},
     {"config"},
@@ -35,6 +35,7 @@ THIRD_PARTY = {
     "data": {"absl", "numpy", "PIL", "mlxtend", "sklearn", "tensorflow_datasets"},
     "monitor": {"numpy", "matplotlib"},
     "grid": {"numpy", "PIL"},
+    "memory": set(),
 }
 FAMILY = {"jax", "flax", "optax", "numpy"}
 
