@@ -27,7 +27,7 @@ from benchmarks.measure import GROUPS, measure, processes
 from benchmarks.sides import cores
 from benchmarks.summary import summarize
 from benchmarks.table import RESULTS, render
-from benchmarks.worker import SideError
+from benchmarks.worker import INTERRUPTIONS, SideError
 from jaxgan.errors import UserError, suggest
 
 ROUNDS = 10
@@ -133,8 +133,16 @@ def run(groups: Sequence[str], rounds: int, with_torch: bool) -> dict[str, Any]:
     return head | summarize(rows, sides) | {"sides": sides, "rows": rows}
 
 
+def stop(number: int, _frame: object) -> None:
+    """Leaves by the way that ends the processes of the sides and removes their files, and does not leave it again."""
+    for each in INTERRUPTIONS:
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the way out that ends the processes of the sides
+    for each in INTERRUPTIONS:
+        signal.signal(each, stop)
     try:
         groups, rounds, out = parse()
         with_torch = importlib.util.find_spec("torch") is not None
@@ -145,8 +153,6 @@ def main() -> int:
     except (UserError, SideError) as error:
         print(f"benchmarks.run: {error}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1
-    except KeyboardInterrupt:
-        return 130
     if out is not None:
         write(results, out)
         print(f"wrote {out}")
