@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
@@ -84,17 +84,18 @@ def leaves(network: nn.Module) -> Iterator[Leaf]:
                 yield _vector(("batch_stats", *path, name), getattr(layer, tensor))
             continue
         if parametrize.is_parametrized(layer, "weight"):  # reading `weight` would move u and v
-            kernel, norm = layer.parametrizations.weight.original, layer.parametrizations.weight[0]
+            kernel = layer.get_parameter("parametrizations.weight.original")
             spectral = ("spectral_stats", *path, "SpectralNorm_0")
-            yield _vector((*spectral, "u"), norm._u)
+            yield _vector((*spectral, "u"), layer.get_buffer("parametrizations.weight.0._u"))
             # One entry per weight that feeds an output channel, in the order of the kernel's other axes.
             shape = tuple(kernel.shape[1:])
-            yield Leaf((*spectral, "v"), norm._v, shape, (1, 2, 0) if len(shape) == 3 else (0,))
+            v = layer.get_buffer("parametrizations.weight.0._v")
+            yield Leaf((*spectral, "v"), v, shape, (1, 2, 0) if len(shape) == 3 else (0,))
         else:
-            kernel = layer.weight
+            kernel = layer.get_parameter("weight")
         yield Leaf(("params", *path, "kernel"), kernel, tuple(kernel.shape), KERNEL[kernel.ndim])
         if layer.bias is not None:
-            yield _vector(("params", *path, "bias"), layer.bias)
+            yield _vector(("params", *path, "bias"), layer.get_parameter("bias"))
 
 
 def load_variables(network: nn.Module, variables: dict[str, Any]) -> None:
@@ -164,7 +165,7 @@ def unload(twin: Any, config: Config, shape: tuple[int, ...]) -> GANState:
 
     stats = variables_of(twin.average)
     return GANState(
-        step=np.int32(twin.step),
+        step=cast(jax.Array, np.int32(twin.step)),
         generator=net(twin.generator, twin.g_optimizer, like.generator),
         discriminator=net(twin.discriminator, twin.d_optimizer, like.discriminator),
         ema=AveragedNet(stats.pop("params"), stats),

@@ -60,12 +60,13 @@ def programs(layer: Convolution) -> Iterator[tuple[str, Callable, Callable, tupl
             y = y.reshape(b, h // 2, 2, w // 2, 2, c).mean((2, 4))
         return y
 
-    chosen = {
+    by_kind: dict[str, Callable] = {
         "3x3": conv.conv,
         "4x4, stride 2": partial(conv.conv, stride=2),
         "3x3, then averaged": conv.conv_pool,
         "enlarged, then 3x3": conv.upsample_conv,
-    }[layer.kind]
+    }
+    chosen = by_kind[layer.kind]
     keys, k = jax.random.split(jax.random.key(0), 3), 4 if layer.kind == "4x4, stride 2" else 3
     size = layer.size // 2 if layer.kind == "enlarged, then 3x3" else layer.size
     x = jax.random.normal(keys[0], (layer.images, size, size, layer.inputs))

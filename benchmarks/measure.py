@@ -87,14 +87,13 @@ def measure(
             label = f"{group} {entries[0].side} batch {entries[0].batch_size}"
             print(f"{label}: getting ready ...", flush=True)
             try:
-                worker = Worker(makers, directory / f"{label.replace(' ', '_')}.log")
+                worker = stack.enter_context(Worker(makers, directory / f"{label.replace(' ', '_')}.log"))
             except SideError as error:
                 if entries[0].side != MAY_FAIL:
                     raise SideError(f"{label}: {error}") from None
                 print(f"{label}: left out: {error}", flush=True)
                 failed.append(_named(group, entries[0]) | {"error": str(error)})
                 continue
-            stack.callback(worker.close)
             runners += [(entry, worker) for entry in entries]
         steps = {
             entry.batch_size: LOOP_STEPS if group == "loop" else turn_steps(worker.info["jaxgan"]["step_seconds"])

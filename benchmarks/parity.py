@@ -12,9 +12,13 @@ its scale is its root mean square over the run.
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial, reduce
 from typing import Any, NamedTuple
 
@@ -25,6 +29,7 @@ from flax.traverse_util import flatten_dict
 from torch import Tensor
 
 from benchmarks.parity_cases import Case, cases
+from benchmarks.sides import cores
 from benchmarks.torch_twins import Twin
 from jaxgan.draws import Z, latents, seed_keys
 from jaxgan.gan import GAN, build, init, make_hyper
@@ -100,7 +105,7 @@ def draw(gan: GAN, key: jax.Array, step: int, batch_size: int, dtype: str) -> li
     """The very latents that `train_step` draws."""
     step_key = jax.random.fold_in(key, step)
     keys = [jax.random.fold_in(jax.random.fold_in(step_key, i), Z) for i in range(gan.d_steps_per_g_step)]
-    zs = [latents(k, np.arange(batch_size), gan.z_dim, gan.z_distribution) for k in keys]
+    zs = [latents(k, jax.numpy.arange(batch_size), gan.z_dim, gan.z_distribution) for k in keys]
     return [torch.from_numpy(np.asarray(z).astype(dtype)) for z in zs]
 
 
@@ -150,8 +155,8 @@ def compare_states(ours: GANState, theirs: GANState, vain: str = "") -> Iterator
         yield from compare_trees("parameter", network, a.params, b.params, vain)
         yield from compare_trees("statistic", network, a.stats, b.stats)
         for name in ("count", "mu", "nu"):
-            moments = (getattr(net.opt_state[0], name) for net in (a, b))
-            yield from compare_trees("moment", f"{network} {name}", *moments, vain)
+            x, y = (getattr(net.opt_state[0], name) for net in (a, b))
+            yield from compare_trees("moment", f"{network} {name}", x, y, vain)
     yield from compare_trees("average", "generator", ours.ema.variables, theirs.ema.variables)
 
 
@@ -188,7 +193,7 @@ def difference(ours: np.ndarray, theirs: np.ndarray, scale: float | None = None)
 
 def run(case: Case, dtype: str, steps: int = STEPS) -> list[Comparison]:
     """`compare` in the precision it needs."""
-    before = jax.config.jax_enable_x64
+    before = getattr(jax.config, "jax_enable_x64", False)
     jax.config.update("jax_enable_x64", dtype == "float64")
     try:
         return list(compare(case, dtype, steps))
@@ -211,33 +216,74 @@ def worst(comparisons: list[Comparison]) -> str:
     return f"{np.max([c.error for c in comparisons]):.1e}"
 
 
-def main() -> int:
-    """All cases in both precisions, a line each; the exit status is 1 if any figure is too large."""
+class Job(NamedTuple):
+    """A case in one precision."""
+
+    case: Case
+    dtype: str
+
+
+def work(job: Job) -> tuple[list[Comparison], float]:
+    """The comparisons and how many seconds they took."""
+    begin = time.perf_counter()
+    return run(job.case, job.dtype), time.perf_counter() - begin
+
+
+def prepare() -> None:
+    """In a process of comparisons, before it computes."""
     use_cpu_devices(2, 2)  # devices of one core each, for which jaxgan computes convolutions in its own ways
-    every: list[Comparison] = []
-    summary, failed = [], 0
+    torch.set_num_threads(1)  # the other cores have processes of their own, and threads that wait for them spin
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all processes: one of them may speak
+
+
+def results(jobs: list[Job], processes: int) -> Iterator[tuple[list[Comparison], float]]:
+    """Of every job, in their order. Most of the time goes into XLA's compilation, which hardly uses a second core."""
+    if processes == 1:
+        prepare()
+        yield from map(work, jobs)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, prepare) as executor:
+        yield from executor.map(work, jobs)
+
+
+def stop(number: int, _frame: object) -> None:
+    """Ends all processes at once; the way out of an executor would wait for their cases."""
+    for process in multiprocessing.active_children():
+        process.kill()
+    os._exit(128 + number)
+
+
+def report(job: Job, comparisons: list[Comparison], seconds: float) -> int:
+    """Prints a line, and one for each figure that is too large, of which it returns the number."""
+    kinds = [(kind, [c for c in comparisons if c.kind == kind]) for kind in KINDS]
+    figures = ", ".join(f"{kind} {worst(of_kind)}" for kind, of_kind in kinds if of_kind)
+    print(f"{job.dtype} {job.case.name}: {figures}; {len(comparisons)} comparisons, {seconds:.1f} s", flush=True)
+    failed = failures(comparisons, job.dtype)
+    for failure in failed:
+        print(f"  FAILED {failure}", flush=True)
+    return len(failed)
+
+
+def main(processes: int) -> int:
+    """All cases in both precisions, a line each; the exit status is 1 if any figure is too large."""
+    jobs = [Job(case, dtype) for dtype in TOLERANCES for case in cases()]
+    found: dict[str, list[Comparison]] = {dtype: [] for dtype in TOLERANCES}
+    failed = 0
+    for job, (comparisons, seconds) in zip(jobs, results(jobs, processes), strict=True):
+        failed += report(job, comparisons, seconds)
+        found[job.dtype] += comparisons
     for dtype, limits in TOLERANCES.items():
-        found: list[Comparison] = []
-        for case in cases():
-            begin = time.perf_counter()
-            comparisons = run(case, dtype)
-            found += comparisons
-            kinds = [(kind, [c for c in comparisons if c.kind == kind]) for kind in limits]
-            figures = ", ".join(f"{kind} {worst(of_kind)}" for kind, of_kind in kinds if of_kind)
-            seconds = time.perf_counter() - begin
-            print(f"{dtype} {case.name}: {figures}; {len(comparisons)} comparisons, {seconds:.1f} s", flush=True)
-            for failure in failures(comparisons, dtype):
-                print(f"  FAILED {failure}", flush=True)
-                failed += 1
         allowed = ", ".join(f"{kind} {limit:g}" for kind, limit in limits.items())
-        summary.append(f"{dtype}: {len(found)} comparisons, worst {worst(found)} (allowed: {allowed})")
-        every += found
-    print("\n".join(summary))
+        print(f"{dtype}: {len(found[dtype])} comparisons, worst {worst(found[dtype])} (allowed: {allowed})")
     if failed:
         print(f"{failed} differ by more than they may; they are named above.")
+    every = [c for comparisons in found.values() for c in comparisons]
     print(f"{len(every)} comparisons, 0 skipped, worst {worst(every)}")
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, stop)
+    sys.exit(main(cores()))

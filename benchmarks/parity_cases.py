@@ -17,7 +17,7 @@ class Case(NamedTuple):
     vain: str = ""  # end of the name of leaves that no gradient moves
 
 
-def case(name: str, shape: tuple[int, ...], **sections: dict[str, Any]) -> Case:
+def case(name: str, shape: tuple[int, ...], seed: int = 0, **sections: dict[str, Any]) -> Case:
     """A small game: `sections` on top of the library's defaults, but for sizes and two constants of Adam.
 
     In float32 a run meets ReLUs whose input is smaller than its rounding, on at one side and off at the other. Such a
@@ -30,7 +30,7 @@ def case(name: str, shape: tuple[int, ...], **sections: dict[str, Any]) -> Case:
     sections["train"] = {"batch_size": 8, **sections.get("train", {})}
     for net in ("g_optim", "d_optim"):
         sections[net] = {"learning_rate": 2e-5, "eps": 1e-6, **sections.get(net, {})}
-    config = Config.from_dict({"data": {"image_size": 0}, **sections})
+    config = Config.from_dict({"seed": seed, "data": {"image_size": 0}, **sections})
     # These read differences of logits only, so that the gradient of D's last bias is zero.
     differences = config.loss.name in ("wasserstein", "relativistic_paired", "relativistic_average")
     last = {"mlp": "Dense_3", "dcgan": "Dense_0", "sngan_resnet": "Dense_0"}[config.model.architecture]
@@ -39,30 +39,31 @@ def case(name: str, shape: tuple[int, ...], **sections: dict[str, Any]) -> Case:
 
 def cases() -> Iterator[Case]:
     """All of them; `test_parity.py` runs a few."""
-    images = {"dcgan28": (28, 28, 1), "dcgan32": (32, 32, 3), "resnet32": (32, 32, 3)}
-    for kind, shape in images.items():
-        model = {"architecture": "sngan_resnet" if kind == "resnet32" else "dcgan"}
+    dcgan28, image32 = (28, 28, 1), (32, 32, 3)
+    resnet: dict[str, Any] = {"architecture": "sngan_resnet"}
+    for kind, shape, model in (("dcgan28", dcgan28, {}), ("resnet32", image32, resnet)):
         for loss in ("non_saturating", "hinge"):
             for sn in (True, False):
                 name = f"{kind}, {loss}, {'SN' if sn else 'no SN'}"
                 yield case(name, shape, model={**model, "d_spectral_norm": sn}, loss={"name": loss})
-        yield case(f"{kind}, batch norm in D", shape, model={**model, "d_batch_norm": True})
-    yield case("dcgan28, two D-steps", images["dcgan28"], train={"d_steps_per_g_step": 2})
-    yield case(
-        "dcgan28, two D-steps, batch norm in D",
-        images["dcgan28"],
-        model={"d_batch_norm": True},
-        train={"d_steps_per_g_step": 2},
-    )
+    normed, two = {"d_batch_norm": True}, {"d_steps_per_g_step": 2}
+    yield case("dcgan28, batch norm in D", dcgan28, model=normed)
+    # Batch norm over 8 examples multiplies a difference. With seed 2, float32 turns a ReLU in torch's first step, whose
+    # gradient is then 3e-3 from torch's own in float64 (jaxgan's: 3e-6); with this seed it turns none that matters.
+    yield case("resnet32, batch norm in D", image32, model={**resnet, **normed}, seed=1)
+    yield case("dcgan28, two D-steps, batch norm in D", dcgan28, model=normed, train=two)
     yield case(
         "dcgan28, G first, two D-steps, no batch norm, uniform z, sigmoid",
-        images["dcgan28"],
+        dcgan28,
         model={"g_batch_norm": False, "z_distribution": "uniform", "output": "sigmoid"},
-        train={"d_steps_per_g_step": 2, "order": "g_first"},
+        train={**two, "order": "g_first"},
     )
-    yield case("dcgan32, R1", images["dcgan32"], loss={"name": "hinge"}, regularizers={"r1": 10.0})
-    for kind, architecture in (("dcgan28", "dcgan"), ("resnet32", "sngan_resnet")):  # as wide as fast convolutions need
-        yield case(f"{kind}, wide", images[kind], model={"architecture": architecture, "base_features": 32})
+    yield case("dcgan32, non_saturating, SN", image32)
+    yield case("dcgan32, hinge, no SN", image32, model={"d_spectral_norm": False}, loss={"name": "hinge"})
+    yield case("dcgan32, hinge, SN, R1", image32, loss={"name": "hinge"}, regularizers={"r1": 10.0})
+    wide = {"base_features": 32}  # as the fast convolutions of jaxgan need
+    yield case("dcgan28, wide", dcgan28, model=wide)
+    yield case("resnet32, wide", image32, model={**resnet, **wide})
     yield from ring_cases()
 
 

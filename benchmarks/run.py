@@ -27,7 +27,7 @@ from benchmarks.measure import GROUPS, measure, processes
 from benchmarks.sides import cores
 from benchmarks.summary import summarize
 from benchmarks.table import RESULTS, render
-from benchmarks.worker import SideError
+from benchmarks.worker import INTERRUPTIONS, SideError
 from jaxgan.errors import UserError, suggest
 
 ROUNDS = 10
@@ -103,7 +103,7 @@ def write(results: Mapping[str, Any], path: Path) -> None:
 def verdict(results: Mapping[str, Any]) -> list[str]:
     """The figures to be judged, a line each."""
     lines = [f"ratio {game} {x:.2f}" for game, x in results["ratios"].items()]
-    lines += [f"torch_tuned_ratio {game} {x:.2f}" for game, x in results["torch_tuned_ratios"].items()]
+    lines += [f"untuned_ratio {game} {x:.2f}" for game, x in results["untuned_ratios"].items()]
     lines += [f"stock_flax_ratio {game} {x:.2f}" for game, x in results["stock_flax_ratios"].items()]
     lines += [f"growth {side} {x:.2f}" for side, x in results["growth"].items()]
     lines += [f"peak_mib {side} {x / 2**20:.0f}" for side, x in results["peak_bytes"].items()]
@@ -133,8 +133,16 @@ def run(groups: Sequence[str], rounds: int, with_torch: bool) -> dict[str, Any]:
     return head | summarize(rows, sides) | {"sides": sides, "rows": rows}
 
 
+def stop(number: int, _frame: object) -> None:
+    """Leaves by the way that ends the processes of the sides and removes their files, and does not leave it again."""
+    for each in INTERRUPTIONS:
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the way out that ends the processes of the sides
+    for each in INTERRUPTIONS:
+        signal.signal(each, stop)
     try:
         groups, rounds, out = parse()
         with_torch = importlib.util.find_spec("torch") is not None
@@ -145,8 +153,6 @@ def main() -> int:
     except (UserError, SideError) as error:
         print(f"benchmarks.run: {error}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1
-    except KeyboardInterrupt:
-        return 130
     if out is not None:
         write(results, out)
         print(f"wrote {out}")

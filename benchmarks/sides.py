@@ -127,7 +127,7 @@ class Torch(Side):
 
     def __init__(self, config: Config, shape: tuple[int, ...], compile: bool = False, tuned: bool = False):
         if tuned:
-            from jaxgan.parallel import keep_memory
+            from jaxgan.memory import keep_memory
 
             keep_memory()
         import torch

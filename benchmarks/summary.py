@@ -10,7 +10,8 @@ import numpy as np
 from benchmarks.games import BATCH_SIZE, GAMES
 
 Row = Mapping[str, Any]  # group, side, batch_size, round, steps, seconds
-TORCH = ("torch", "torch_compile")
+UNTUNED = ("torch", "torch_compile")  # as PyTorch comes
+TORCH = (*UNTUNED, "torch_tuned")
 LARGEST = 256
 
 
@@ -44,9 +45,9 @@ def pairwise(slow: Mapping[int, float], fast: Mapping[int, float]) -> list[float
     return [slow[i] / fast[i] for i in sorted(slow.keys() & fast.keys())]
 
 
-def torch_best(rows: Sequence[Row], group: str) -> str | None:
-    """The PyTorch side with the lower median; None if there is none."""
-    medians = {side: quartiles([*ms.values()])[1] for side in TORCH if (ms := step_ms(rows, group, side))}
+def torch_best(rows: Sequence[Row], group: str, among: Sequence[str] = TORCH) -> str | None:
+    """The PyTorch side with the lowest median; None if there is none."""
+    medians = {side: quartiles([*ms.values()])[1] for side in among if (ms := step_ms(rows, group, side))}
     return min(medians, key=medians.__getitem__, default=None)
 
 
@@ -58,10 +59,10 @@ def summarize(rows: Sequence[Row], sides: Sequence[Mapping[str, Any]]) -> dict[s
       sides: one for each side of each group, with `peak_bytes` unless it failed.
 
     Returns:
-      `medians`: of every side, with quartiles, in ms per step. `ratios`: by game the median of PyTorch's better side /
-      jaxgan, with `ratio_quartiles` and `torch_best`; `torch_tuned_ratios` and `stock_flax_ratios` likewise. `growth`:
-      by side, time per image at batch 256 / at 64. `peak_bytes`: by side, at batch 256. `loop_ratio`: images/s of
-      `jaxgan.train` / of its step.
+      `medians`: of every side, with quartiles, in ms per step. `ratios`: by game the median of PyTorch's best side /
+      jaxgan, with `ratio_quartiles` and `torch_best`; `untuned_ratios`, of those sides that leave malloc alone, and
+      `stock_flax_ratios` likewise. `growth`: by side, time per image at batch 256 / at 64. `peak_bytes`: by side, at
+      batch 256. `loop_ratio`: images/s of `jaxgan.train` / of its step.
     """
     keys = dict.fromkeys((r["group"], r["side"], r["batch_size"]) for r in rows)
     names = ("q1_ms", "median_ms", "q3_ms")
@@ -72,12 +73,13 @@ def summarize(rows: Sequence[Row], sides: Sequence[Mapping[str, Any]]) -> dict[s
             for g, s, b in keys
         ]
     }
-    best = {game: side for game in GAMES if (side := torch_best(rows, game))}
-    against_torch = {game: _over_jaxgan(rows, game, side) for game, side in best.items()}
-    against = {
-        side: {game: _over_jaxgan(rows, game, side) for game in GAMES if step_ms(rows, game, side)}
-        for side in ("torch_tuned", "flax")
-    }
+    best, untuned, flax = (
+        {game: side for game in GAMES if (side := torch_best(rows, game, among))}
+        for among in (TORCH, UNTUNED, ["flax"])
+    )
+    against_torch, against_untuned, against_flax = (
+        {game: _over_jaxgan(rows, game, side) for game, side in sides_of.items()} for sides_of in (best, untuned, flax)
+    )
     growth = {}
     for side in ("jaxgan", "torch"):
         large, usual = (step_ms(rows, "batch_sizes", side, size) for size in (LARGEST, BATCH_SIZE))
@@ -89,8 +91,8 @@ def summarize(rows: Sequence[Row], sides: Sequence[Mapping[str, Any]]) -> dict[s
         "torch_best": best,
         "ratios": _medians(against_torch),
         "ratio_quartiles": {k: [round(x, 3) for x in quartiles(v)[::2]] for k, v in against_torch.items()},
-        "torch_tuned_ratios": _medians(against["torch_tuned"]),
-        "stock_flax_ratios": _medians(against["flax"]),
+        "untuned_ratios": _medians(against_untuned),
+        "stock_flax_ratios": _medians(against_flax),
         "growth": _medians(growth),
         "peak_bytes": {s["side"]: s["peak_bytes"] for s in at_largest},
         "loop_ratio": _medians({"loop": loop})["loop"] if loop else None,

@@ -44,7 +44,7 @@ def _speed(results: Mapping[str, Any]) -> str:
         f"ms per step, batch {BATCH_SIZE}",
         *SIDES.values(),
         "torch best / jaxgan",
-        "tuned / jaxgan",
+        "untuned best / jaxgan",
         "stock Flax / jaxgan",
     ]
     rows = []
@@ -56,7 +56,7 @@ def _speed(results: Mapping[str, Any]) -> str:
             low, high = results["ratio_quartiles"][game]
             ratio = f"**{ratio}** ({low:.2f} to {high:.2f})"
         cells = [_time(results, game, side) for side in SIDES]
-        others = [_number(results[name].get(game)) for name in ("torch_tuned_ratios", "stock_flax_ratios")]
+        others = [_number(results[name].get(game)) for name in ("untuned_ratios", "stock_flax_ratios")]
         rows.append([TITLES[game], *cells, ratio, *others])
     return _table(head, rows) if rows else ""
 

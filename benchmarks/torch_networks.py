@@ -31,6 +31,9 @@ class BatchNorm(nn.BatchNorm2d):
     """
 
     moves = True
+    running_mean: Tensor  # torch allows their absence
+    running_var: Tensor
+    momentum: float
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -204,7 +207,7 @@ def pixels_last(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1).flatten(1) if x.ndim == 4 else x
 
 
-NETWORKS = {
+NETWORKS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
     "mlp": (MLPGenerator, MLPDiscriminator),
     "dcgan": (DCGANGenerator, DCGANDiscriminator),
     "sngan_resnet": (ResNetGenerator, ResNetDiscriminator),

@@ -229,6 +229,7 @@ class Twin:
 
 
 def _adam(network: torch.nn.Module, o: OptimConfig) -> torch.optim.Adam:
+    assert o.learning_rate is not None and o.b1 is not None and o.b2 is not None  # the preset's, if not the user's
     return torch.optim.Adam(network.parameters(), o.learning_rate, (o.b1, o.b2), o.eps, fused=True)
 
 

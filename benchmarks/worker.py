@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import resource
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 MAKERS = Mapping[str, Callable[[], Any]]
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
 
 
 class SideError(RuntimeError):
@@ -36,15 +38,20 @@ class Worker:
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, makers, log), daemon=True)
         self._log = log
-        self._process.start()
-        theirs.close()
         self.info: dict[str, dict[str, Any]] = {}
+        # An interruption while the process starts waits until somebody is there to end it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
         try:
+            self._process.start()
+            theirs.close()
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             self.info = self._receive()
+            self._signal(signal.SIGSTOP)
         except BaseException:
-            self.close()
+            self.kill()
             raise
-        self._signal(signal.SIGSTOP)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     @property
     def pid(self) -> int | None:
@@ -58,14 +65,31 @@ class Worker:
         self._signal(signal.SIGSTOP)
         return seconds
 
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.kill()
+
+    def kill(self) -> None:
+        """Ends the process at once, whatever it is doing, and the helpers that its libraries have started."""
+        if self._process.pid is None:
+            return
+        self._connection.close()
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # it has no group yet, or none any more
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+        self._process.join()
+
     def close(self) -> None:
-        """Ends the process."""
+        """Asks the process to end."""
         self._signal(signal.SIGCONT)
         self._connection.close()  # at which it leaves, with the helpers that its libraries have started
         self._process.join(10)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        self.kill()
 
     def _receive(self) -> Any:
         try:
@@ -85,6 +109,8 @@ class Worker:
 def _serve(connection: Any, makers: MAKERS, log: Path) -> None:
     # A group of its own: Ctrl-C is the parent's business, and should the parent be killed the kernel ends the stopped.
     os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # one that came before this
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, INTERRUPTIONS)
     with open(log, "w") as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -17,6 +15,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxgan.errors import UserError
+from jaxgan.memory import keep_memory
 
 AXIS = "batch"
 
@@ -25,7 +24,6 @@ AXIS = "batch"
 # devices and 6. Where k collectives can wait at once, all devices but one may be waiting in each of them, so that
 # k (devices - 1) + 1 threads are enough; one more is for safety, and many get in each other's way: measured 81 ms a
 # step with 5 and 71 with 2.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of malloc.h
 COLLECTIVES = 4  # at once, of a step of which nothing is known
 
 
@@ -73,15 +71,6 @@ def use_cpu_devices(requested: int | None, batch_size: int, collectives: int = C
         os.environ["PJRT_NPROC"] = str(_threads(count, collectives))
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
     keep_memory()
-
-
-def keep_memory() -> None:
-    """Tells glibc's malloc to keep what is freed: it returns blocks over 32 MB to the system, and a step that asks for
-    them anew pays a fault for every page (18 of 80 ms, measured). Elsewhere this does nothing."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt:
-        for option, value in ((M_MMAP_THRESHOLD, 2**30), (M_TRIM_THRESHOLD, 2**31 - 1), (M_ARENA_MAX, 1)):
-            mallopt(option, value)
 
 
 def _cores() -> int:

@@ -30,6 +30,7 @@ LAYERS = (
         "regularizers",
         "state",
         "metrics",
+        "memory",
         "monitor",
         "grid",
         "data",
@@ -58,6 +59,7 @@ THIRD_PARTY = {
     "metrics": {"jax", "flax", "optax", "numpy", "scipy", "absl"},
     "monitor": {"numpy", "matplotlib"},
     "grid": {"numpy", "PIL"},
+    "memory": set(),
 }
 FAMILY = {"jax", "flax", "optax", "numpy"}
 

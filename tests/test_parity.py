@@ -126,13 +126,13 @@ def test_twin_refuses_what_it_has_not(sections, message):
 def test_main_reports_and_fails(monkeypatch, capsys):
     few = [CASES["ring, non_saturating, no SN"]]
     monkeypatch.setattr(parity, "cases", lambda: few)
-    monkeypatch.setattr(parity, "use_cpu_devices", lambda *_: None)
+    monkeypatch.setattr(parity, "prepare", lambda: None)  # JAX is at work in this process already
     monkeypatch.setattr(parity, "run", partial(parity.run, steps=1))
-    assert parity.main() == 0
+    assert parity.main(1) == 0
     first = capsys.readouterr().out.splitlines()
     assert first[0].startswith("float64 ring, non_saturating, no SN: loss ") and first[-2].startswith("float32: ")
     count, worst = first[-1].split(" comparisons, 0 skipped, worst ")
     assert int(count) == 2 * len(parity.run(few[0], "float32")) and float(worst) < 1e-4
     monkeypatch.setitem(parity.TOLERANCES, "float32", dict.fromkeys(parity.KINDS, 0.0))
-    assert parity.main() == 1
+    assert parity.main(1) == 1
     assert "  FAILED parameter " in capsys.readouterr().out

@@ -1,0 +1,17 @@
+"""What malloc does with memory that is freed. Nothing here imports JAX: other libraries' processes may use it too."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of malloc.h
+
+
+def keep_memory() -> None:
+    """Tells glibc's malloc to keep what is freed: it returns blocks over 32 MB to the system, and a step that asks for
+    them anew pays a fault for every page (18 of 80 ms, measured). Elsewhere this does nothing."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt:
+        for option, value in ((M_MMAP_THRESHOLD, 2**30), (M_TRIM_THRESHOLD, 2**31 - 1), (M_ARENA_MAX, 1)):
+            mallopt(option, value)
