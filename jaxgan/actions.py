@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan.checkpoint import Checkpoints
+from jaxgan.codes import sweep
 from jaxgan.data import Source, synthetic_modes
 from jaxgan.gan import GAN
 from jaxgan.grid import grid, save_png, to_uint8
@@ -25,6 +26,7 @@ from jaxgan.writers import metric_writers, periodic_actions
 
 GRID_ROWS = GRID_COLUMNS = 8
 MAX_COLUMNS = 10  # of classes
+SWEEP_COLUMNS = 9  # of a continuous code
 MODE_SAMPLES = 2500  # PacGAN's protocol
 MIN_SHARE = 0.01
 
@@ -98,6 +100,11 @@ class Log:
         self._writer.flush()
 
 
+def drawable(gan: GAN) -> bool:
+    """Whether its examples are images that a PNG can show."""
+    return len(gan.shape) == 3 and gan.shape[-1] in (1, 3)
+
+
 class Samples:
     """A picture of what the averaged generator makes of the same latents at every time."""
 
@@ -106,7 +113,7 @@ class Samples:
     ):
         self._output, self._source, self._workdir, self._writer = output, source, workdir, writer
         self._points = gan.shape == (2,)
-        if not self._points and (len(gan.shape) != 3 or gan.shape[-1] not in (1, 3)):
+        if not self._points and not drawable(gan):
             print(f"no pictures of samples: a PNG cannot show examples of shape {gan.shape}", flush=True)
         # With classes, one to a column and the same latent along a row.
         self._columns = min(gan.num_classes, MAX_COLUMNS) or GRID_COLUMNS
@@ -142,6 +149,28 @@ class Samples:
             f"{count.high_quality:.1%} of {len(points)} samples of high quality",
             flush=True,
         )
+
+
+class Sweeps:
+    """A picture for each of InfoGAN's codes: along a row it takes its values, and all else stays as it is."""
+
+    def __init__(self, gan: GAN, key: jax.Array, output: str, workdir: Path, writer: metric_writers.MetricWriter):
+        self._output, self._workdir, self._writer = output, workdir, writer
+        codes = gan.codes
+        assert codes is not None
+        z, drawn = jnp.split(g_inputs(gan, key, jnp.arange(GRID_ROWS)), [gan.z_dim], axis=1)
+        self._inputs = []
+        for code in range(len(codes.categorical) + codes.continuous):
+            swept = sweep(codes, drawn, code, SWEEP_COLUMNS)
+            self._inputs.append(jnp.concatenate([jnp.repeat(z, len(swept) // GRID_ROWS, axis=0), swept], axis=1))
+        self._sample = jax.jit(lambda variables, inputs: sample(gan, variables, inputs))
+
+    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+        for code, inputs in enumerate(self._inputs):
+            images = np.asarray(self._sample(state.ema.variables, inputs))
+            picture = grid(to_uint8(images, self._output), len(inputs) // GRID_ROWS)
+            save_png(self._workdir / "samples" / f"step_{step:08d}_code_{code}.png", picture)
+            self._writer.write_images(step, {f"code_{code}": picture})
 
 
 class Curves:

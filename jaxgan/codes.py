@@ -66,6 +66,27 @@ def values(codes: Codes, drawn: Array) -> list[Array]:
     return [jnp.argmax(part, axis=-1) for part in _parts(codes, drawn)[: len(codes.categorical)]]
 
 
+def sweep(codes: Codes, drawn: Array, code: int, columns: int) -> Array:
+    """Codes [rows * columns, width]: along each row one code takes all its values, and the others stay as drawn.
+
+    Args:
+      codes: which there are.
+      drawn: [rows, width].
+      code: its number, the categorical ones first.
+      columns: how many values of a continuous code, evenly from -1 to 1, or -2 to 2 where it is normal; of a
+        categorical one all there are.
+    """
+    k = len(codes.categorical)
+    start = sum(codes.categorical[:code]) + max(code - k, 0)
+    if code < k:
+        taken = jnp.eye(codes.categorical[code])
+    else:
+        bound = 1.0 if codes.distribution == "uniform" else 2.0
+        taken = jnp.linspace(-bound, bound, columns)[:, None]
+    rows = jnp.repeat(drawn, len(taken), axis=0)
+    return rows.at[:, start : start + taken.shape[1]].set(jnp.tile(taken, (len(drawn), 1)))
+
+
 def code_losses(codes: Codes, predicted: Array, inputs: Array) -> dict[str, Array]:
     """What D's head says of the codes against what they were, batch means of at least float32.
 

@@ -186,6 +186,9 @@ def _actions(
             samples(0, state=state, metrics={})
         # Before the log, which then holds the samples' scalars in the same line.
         due.append(actions.at_steps(t.sample_every, t.num_steps, samples))
+        if gan.codes and actions.drawable(gan):
+            sweeps = actions.Sweeps(gan, keys.sample, config.model.output, run, writer)
+            due.append(actions.at_steps(t.sample_every, t.num_steps, sweeps))
     due += [
         actions.at_steps(t.log_every, t.num_steps, actions.Log(writer)),
         actions.at_steps(t.log_every, t.num_steps, progress),
