@@ -13,7 +13,7 @@ from jaxgan.draws import PENALTY, TARGETS, per_example, stream
 from jaxgan.gan import GAN, Hyper
 from jaxgan.losses import Mean, targeted_d, targeted_g
 from jaxgan.passes import Examples, discriminate
-from jaxgan.regularizers import COUPLED, feature_matching
+from jaxgan.regularizers import COUPLED, REGULARIZERS, feature_matching
 from jaxgan.state import Params, Stats
 from jaxgan.synchronize import global_mean
 from jaxgan.targets import d_targets, g_targets, unflip
@@ -79,8 +79,9 @@ def penalties(
         return discriminate(gan, params, stats, x, examples.label, train=False)[0]
 
     metrics, total = {}, jnp.zeros(())
-    for i, (name, penalty) in enumerate(gan.regularizers.items()):
-        keys = per_example(stream(key, PENALTY, i), examples.indices[:: gan.packing])
+    for name, penalty in gan.regularizers.items():
+        purpose = list(REGULARIZERS).index(name)  # whatever others there are
+        keys = per_example(stream(key, PENALTY, purpose), examples.indices[:: gan.packing])
         mean = global_mean(gan.axis_name) if name in COUPLED else jnp.mean
         value = penalty(apply, real, fake, keys, mean)
         metrics[f"penalty/{name}"] = value
