@@ -108,8 +108,8 @@ def check_parts(config) -> None:
     coupled = coupled_terms(config)
     if train.accumulate > 1 and coupled:
         raise UserError(
-            f"train.accumulate is {train.accumulate}, but {' and '.join(coupled)} needs the whole batch at once: "
-            "set it to 1."
+            f"train.accumulate is {train.accumulate}, but {' and '.join(coupled)} "
+            f"need{'' if len(coupled) > 1 else 's'} the whole batch at once: set it to 1."
         )
     if regularizers.interval > 1 and train.steps_per_call > 1:
         raise UserError(
