@@ -115,11 +115,13 @@ class Samples:
         self._points = gan.shape == (2,)
         if not self._points and not drawable(gan):
             print(f"no pictures of samples: a PNG cannot show examples of shape {gan.shape}", flush=True)
-        # With classes, one to a column and the same latent along a row.
-        self._columns = min(gan.num_classes, MAX_COLUMNS) or GRID_COLUMNS
+        # With classes, one to a column and the same latent along a row; points are of all classes alike.
+        classes = jnp.asarray(np.unique(source.labels) if gan.num_classes else [], jnp.int32)
+        columns = classes if self._points else classes[:MAX_COLUMNS]
+        self._columns = len(columns) or GRID_COLUMNS
         places = jnp.arange(MODE_SAMPLES if self._points else GRID_ROWS * self._columns)
-        z = g_inputs(gan, key, places // self._columns if gan.num_classes else places)
-        label = places % self._columns if gan.num_classes else None
+        z = g_inputs(gan, key, places // self._columns if gan.num_classes and not self._points else places)
+        label = columns[places % self._columns] if gan.num_classes else None
         self._sample = jax.jit(lambda variables: sample(gan, variables, z, label))
 
     def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:

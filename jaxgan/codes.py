@@ -48,7 +48,7 @@ def draw(codes: Codes, key: Array, indices: Array) -> Array:
     def one(index: Array) -> Array:
         keys = jax.random.split(jax.random.fold_in(key, index), len(codes.categorical) + 1)
         parts = [
-            jax.nn.one_hot(jax.random.randint(k, (), 0, n), n)
+            jax.nn.one_hot(jax.random.randint(k, (), 0, n), n, dtype=jnp.float32)
             for k, n in zip(keys[:-1], codes.categorical, strict=True)
         ]
         shape = (codes.continuous,)

@@ -33,8 +33,9 @@ def check_architecture(data: DataConfig, model: ModelConfig, train: TrainConfig)
             model.g_kernel_sizes,
             model.d_kernel_sizes,
         )
-    if (model.g_batch_norm or model.d_batch_norm) and train.batch_size < 2:
-        raise UserError("train.batch_size is 1: batch norm needs at least 2 examples.")
+    if (model.g_batch_norm or model.d_batch_norm) and train.batch_size // train.accumulate < 2:
+        parts = f" and train.accumulate {train.accumulate}" if train.accumulate > 1 else ""
+        raise UserError(f"train.batch_size is {train.batch_size}{parts}: batch norm needs at least 2 examples at once.")
 
 
 def check_regularizers(model: ModelConfig, loss: LossConfig, regularizers: RegularizersConfig) -> None:
@@ -107,8 +108,8 @@ def check_parts(config) -> None:
     coupled = coupled_terms(config)
     if train.accumulate > 1 and coupled:
         raise UserError(
-            f"train.accumulate is {train.accumulate}, but {' and '.join(coupled)} needs the whole batch at once: "
-            "set it to 1."
+            f"train.accumulate is {train.accumulate}, but {' and '.join(coupled)} "
+            f"need{'' if len(coupled) > 1 else 's'} the whole batch at once: set it to 1."
         )
     if regularizers.interval > 1 and train.steps_per_call > 1:
         raise UserError(
@@ -120,19 +121,32 @@ def check_parts(config) -> None:
             f"model.packing is {model.packing} and model.minibatch_stddev {model.minibatch_stddev}: both let D compare "
             "examples; use one of them."
         )
+    if model.packing > 1 and config.infogan.on:
+        raise UserError(
+            f"model.packing is {model.packing}: codes cannot be read from examples judged as one; set it to 1, or"
+            " infogan.categorical to () and infogan.continuous to 0."
+        )
 
 
 def check_groups(config, devices: int) -> None:
     """Refuses a batch whose share of each device, in each part of it, does not divide into D's groups of examples."""
-    model, train = config.model, config.train
-    named = {"train.accumulate": train.accumulate, "model.packing": model.packing}
-    if model.minibatch_stddev:
-        named["model.minibatch_stddev"] = model.minibatch_stddev
+    train, named = config.train, _groups(config)
     unit = devices * math.prod(named.values())
     if train.batch_size % unit:
         of = " x ".join(f"{key} {value}" for key, value in named.items() if value > 1)
         by = f"{of} x {devices} devices" if devices > 1 else of
         raise UserError(f"train.batch_size is {train.batch_size}: it must be a multiple of {unit} ({by}).")
+
+
+def groups_in_batch(config) -> int:
+    """How many equal groups of examples the batch has, none of which may be divided among devices."""
+    return config.train.batch_size // math.prod(_groups(config).values())
+
+
+def _groups(config) -> dict[str, int]:
+    stddev = config.model.minibatch_stddev
+    named = {"train.accumulate": config.train.accumulate, "model.packing": config.model.packing}
+    return named | ({"model.minibatch_stddev": stddev} if stddev else {})
 
 
 def coupled_terms(config) -> list[str]:

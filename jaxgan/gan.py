@@ -121,6 +121,8 @@ def build(
         )
     if m.output == "linear" and len(shape) == 3:
         raise UserError("model.output 'linear' is for points; images need 'tanh' or 'sigmoid'.")
+    if config.augment.policy and len(shape) != 3:
+        raise UserError(f"augment.policy {config.augment.policy} is for images, but the data are points; set it to ().")
     architecture = ARCHITECTURES[m.architecture]
     info = config.infogan
     codes: Codes | None = None

@@ -21,7 +21,7 @@ from jaxgan.errors import MACHINE, UserError, suggest
 FLAGS = flags.FLAGS
 APPLICABLE = {
     "train": ("config", "config.KEY", "cpu_devices"),
-    "sample": ("num", "out", "seed", "truncation"),
+    "sample": ("num", "out", "seed", "truncation", "label"),
 }  # mode -> its flags
 INTERRUPTED = 130  # the shell's code for Ctrl-C
 
@@ -39,6 +39,7 @@ flags.DEFINE_integer("num", 64, "sample: how many.")
 flags.DEFINE_string("out", None, "sample: where to, FILE.png for one grid or DIR/ for one file per image.")
 flags.DEFINE_integer("seed", 0, "sample: of the latents.")
 flags.DEFINE_float("truncation", None, "sample: bound on every latent coordinate; default: none.")
+flags.DEFINE_string("label", None, "sample: name or number of the class that all are of; default: each in turn.")
 
 
 class _ConfigFile(flags.ArgumentParser):
@@ -102,7 +103,8 @@ def sample(workdir: str) -> int:
         raise UserError("--out is missing: name FILE.png for one grid or DIR/ for one file per image.")
     from jaxgan.sampling import load
 
-    files = load(workdir).save(os.path.expanduser(FLAGS.out), FLAGS.num, FLAGS.seed, FLAGS.truncation)
+    out = os.path.expanduser(FLAGS.out)
+    files = load(workdir).save(out, FLAGS.num, FLAGS.seed, FLAGS.truncation, FLAGS.label)
     print(f"wrote {files[0]}" + (f" and {len(files) - 1} more" if len(files) > 1 else ""))
     return 0
 

@@ -13,7 +13,7 @@ from jaxgan.draws import PENALTY, TARGETS, per_example, stream
 from jaxgan.gan import GAN, Hyper
 from jaxgan.losses import Mean, targeted_d, targeted_g
 from jaxgan.passes import Examples, discriminate
-from jaxgan.regularizers import COUPLED, feature_matching
+from jaxgan.regularizers import COUPLED, REGULARIZERS, feature_matching
 from jaxgan.state import Params, Stats
 from jaxgan.synchronize import global_mean
 from jaxgan.targets import d_targets, g_targets, unflip
@@ -32,6 +32,9 @@ class Objective(NamedTuple):
 def d_objective(gan: GAN, hyper: Hyper, real: DOutput, fake: DOutput, examples: Examples, key: Array) -> Objective:
     """D's loss on its outputs, but for penalties."""
     metrics = _scores(gan, hyper, real, fake)
+    if gan.ada:
+        side = jnp.sign(real.logits - (gan.loss.boundary or 0.0))
+        metrics["ada/sign"] = jnp.mean(jnp.where(hyper.tricks.flip > 0, -side, side))
     if gan.d_conditioning == "class_fake":
         return Objective(
             classes.class_fake_d(real.heads["class_fake"], fake.heads["class_fake"], examples.label), metrics
@@ -45,9 +48,6 @@ def d_objective(gan: GAN, hyper: Hyper, real: DOutput, fake: DOutput, examples: 
         terms = [classes.cross_entropy(out.heads["class"], examples.label) for out in (real, fake)]
         metrics["loss/class_real"], metrics["loss/class_fake"] = terms
         loss += hyper.class_weight * sum(terms)
-    if gan.ada:
-        side = jnp.sign(real.logits - (gan.loss.boundary or 0.0))
-        metrics["ada/sign"] = jnp.mean(jnp.where(hyper.tricks.flip > 0, -side, side))
     return Objective(loss, metrics)
 
 
@@ -60,10 +60,11 @@ def g_objective(gan: GAN, hyper: Hyper, real: DOutput, fake: DOutput, examples: 
         loss = targeted_g(gan.loss, fake.logits, *g_targets(hyper.tricks), mean=_mean(gan))
     else:
         loss = gan.loss.g(real.logits, fake.logits, mean=_mean(gan))
+    loss = hyper.g_adversarial_weight * loss
     if gan.feature_matching:
         distance = feature_matching(real.features, fake.features, mean=global_mean(gan.axis_name))
         metrics["loss/feature_matching"] = distance
-        loss = hyper.g_adversarial_weight * loss + hyper.regularizers["feature_matching"] * distance
+        loss += hyper.regularizers["feature_matching"] * distance
     if gan.d_conditioning == "auxiliary":
         loss += hyper.class_weight * classes.cross_entropy(fake.heads["class"], examples.label)
     return Objective(loss, {"loss/g": loss, **metrics})
@@ -78,8 +79,9 @@ def penalties(
         return discriminate(gan, params, stats, x, examples.label, train=False)[0]
 
     metrics, total = {}, jnp.zeros(())
-    for i, (name, penalty) in enumerate(gan.regularizers.items()):
-        keys = per_example(stream(key, PENALTY, i), examples.indices[:: gan.packing])
+    for name, penalty in gan.regularizers.items():
+        purpose = list(REGULARIZERS).index(name)  # whatever others there are
+        keys = per_example(stream(key, PENALTY, purpose), examples.indices[:: gan.packing])
         mean = global_mean(gan.axis_name) if name in COUPLED else jnp.mean
         value = penalty(apply, real, fake, keys, mean)
         metrics[f"penalty/{name}"] = value

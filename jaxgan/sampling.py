@@ -39,9 +39,12 @@ class Sampler:
       classes: names of those that the run is conditioned on, by number.
     """
 
-    def __init__(self, config: Config, gan: GAN, state: GANState, classes: Sequence[str] = ()):
+    def __init__(
+        self, config: Config, gan: GAN, state: GANState, classes: Sequence[str] = (), present: Sequence[int] = ()
+    ):
         self.config, self.gan, self.state, self.step = config, gan, state, int(state.step)
         self.classes = list(classes)
+        self._present = list(present) or list(range(gan.num_classes))  # numbers of those that there were examples of
         self._apply = jax.jit(lambda variables, z, label: sample(gan, variables, z, label))
 
     def sample(
@@ -55,7 +58,7 @@ class Sampler:
           num: at least 1.
           seed: of the latents.
           truncation: keeps every latent coordinate within [-truncation, truncation]; less varied, more typical.
-          label: number or name of the class that all are to be of; None: one class after the other, over and over.
+          label: name or else number of the class that all are to be of; None: one class after the other, over and over.
 
         Raises:
           UserError: `num`, `seed` or `truncation` out of range, or `label` not a class that the run was conditioned on.
@@ -68,13 +71,12 @@ class Sampler:
                 raise UserError(f"label is {label!r}, but this run was not conditioned on classes: leave it out.")
             return None
         if label is None:
-            return indices % self.gan.num_classes
-        number = self.classes.index(str(label)) if str(label) in self.classes else label
-        if not isinstance(number, int) or not 0 <= number < self.gan.num_classes:
-            raise UserError(
-                f"label is {label!r}: it must be a class of the run, {', '.join(self.classes)}, or a number from 0 to "
-                f"{self.gan.num_classes - 1}."
-            )
+            return jnp.asarray(self._present, jnp.int32)[indices % len(self._present)]
+        text = str(label)
+        number = self.classes.index(text) if text in self.classes else int(text) if text.isdecimal() else -1
+        if number not in self._present:
+            there = ", ".join(f"{self.classes[i]} ({i})" if self.classes else str(i) for i in self._present)
+            raise UserError(f"label is {label!r}: it must be the name or the number of a class of the run, {there}.")
         return jnp.full_like(indices, number)
 
     def _batches(
@@ -173,7 +175,7 @@ def restore_last(
     return _restore(workdir, devices, generator, discriminator)[2]
 
 
-def _restore(workdir, devices, generator, discriminator) -> tuple[Config, GAN, GANState, list[str]]:
+def _restore(workdir, devices, generator, discriminator) -> tuple[Config, GAN, GANState, list[str], list[int]]:
     record = workdirs.read(workdir)
     config, example = record["config"], record["example"]
     classes = example.get("classes", [])
@@ -188,4 +190,4 @@ def _restore(workdir, devices, generator, discriminator) -> tuple[Config, GAN, G
         checkpoints.close()
     if restored is None:
         raise UserError(f"{workdir} has no checkpoint yet.")
-    return config, gan, restored[1], classes
+    return config, gan, restored[1], classes, example.get("present", [])

@@ -13,6 +13,7 @@ import jax
 from jaxgan import parallel
 from jaxgan.architectures import ARCHITECTURES
 from jaxgan.checkpoint import Checkpoints
+from jaxgan.combinations import groups_in_batch
 from jaxgan.config import Config
 from jaxgan.draws import Keys
 from jaxgan.errors import UserError
@@ -30,7 +31,9 @@ def use_cpu_devices(config: Config, requested: int | None = None) -> None:
     """
     if requested is None and not ARCHITECTURES[config.model.architecture].convolutional:
         requested = 1
-    parallel.use_cpu_devices(requested, config.train.batch_size, collectives_at_once(config))
+    # What is chosen freely must also leave the groups whole in which D sees examples.
+    divided = groups_in_batch(config) if requested is None else config.train.batch_size
+    parallel.use_cpu_devices(requested, divided, collectives_at_once(config))
 
 
 def first_state(

@@ -86,22 +86,27 @@ def info_step(gan: GAN, state: GANState, batch: Batch, key: Array, hyper: Hyper)
     codes = gan.codes
     if codes is None:
         raise ValueError("this game has no codes: set infogan.categorical or infogan.continuous.")
-    examples = examples_of(gan, batch, key)
     g, d = state.generator, state.discriminator
-
-    def loss_fn(params: tuple[Params, Params]) -> tuple[Array, Metrics]:
-        fake = generate(gan, params[0], g.stats, examples.z, examples.label).images
-        fake = show(gan, fake, key, G_FAKE, examples.indices, state, hyper)
-        heads = discriminate(gan, params[1], d.stats, fake, examples.label, train=True)[0].heads
-        terms = code_losses(codes, heads[HEAD], examples.z)
-        return hyper.info_weight * sum(terms.values(), jnp.zeros(())), terms
-
     params = g.params, d.params
-    (_, metrics), grads = jax.value_and_grad(loss_fn, has_aux=True)(params)
+
+    def part(stats: Stats, e: Examples, first: bool):
+        def loss_fn(params: tuple[Params, Params]) -> tuple[Array, Metrics]:
+            fake = generate(gan, params[0], g.stats, e.z, e.label).images
+            fake = show(gan, fake, key, G_FAKE, e.indices, state, hyper)
+            heads = discriminate(gan, params[1], d.stats, fake, e.label, train=True)[0].heads
+            terms = code_losses(codes, heads[HEAD], e.z)
+            return hyper.info_weight * sum(terms.values(), jnp.zeros(())), terms
+
+        grads, metrics = jax.grad(loss_fn, has_aux=True)(params)
+        return grads, stats, metrics, None
+
+    grads, _, metrics, _ = in_parts(gan.accumulate, part, {}, examples_of(gan, batch, key))
     grads, metrics = synchronize((grads, metrics), gan.axis_name)
     (g_params, d_params), opt_state = descend(
         gan.g_tx, hyper.info_optim, gan.g_schedule(state.step), grads, state.aux["info"], params
     )
+    if gan.clip:  # as after each update of D
+        d_params = clip_params(d_params, hyper.clip)
     state = dataclasses.replace(
         state,
         generator=dataclasses.replace(g, params=g_params),
@@ -200,7 +205,7 @@ def _update_d(
     if averages is not None:
         aux["lecam"] = averages
     if gan.ada:
-        target, kimg = map(jnp.float32, gan.ada[:2])
+        target, kimg = (jnp.asarray(x, float) for x in gan.ada[:2])
         seen = len(examples.real) * (lax.psum(1, gan.axis_name) if gan.axis_name else 1)
         aux["ada_p"] = ada_update(aux["ada_p"], metrics["ada/sign"], seen, target, kimg)
         metrics["ada/p"] = aux["ada_p"]

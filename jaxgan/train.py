@@ -234,7 +234,9 @@ def _example(source: Source, gan: GAN) -> dict[str, Any]:
     kind = source.name.partition("/")[0]
     name = kind if kind in ("folder", "npz") else source.name
     found = {"source": name, "shape": list(source.shape), "num_examples": len(source), "crc32": crc}
-    return found | ({"classes": list(source.class_names)} if gan.num_classes else {})
+    if gan.num_classes:  # of which some may have no example
+        found |= {"classes": list(source.class_names), "present": np.unique(source.labels).tolist()}
+    return found
 
 
 @contextmanager

@@ -232,6 +232,7 @@ def test_command_trains_resumes_refuses_and_samples(command, tmp_path):
         ([f"--out={tmp_path / 'x.png'}", "--num=few"], "--num is 'few': it must be an integer"),
         ([f"--out={tmp_path / 'x.png'}", "--seed=-1"], "seed is -1: it must be at least 0"),
         ([f"--out={tmp_path / 'x.png'}", "--truncation=0"], "truncation is 0.0: it must be"),
+        ([f"--out={tmp_path / 'x.png'}", "--label=3"], "label is '3', but this run was not conditioned on classes"),
         (["--out=x.png", "--config=configs/mnist.py"], "--config does not apply to --mode=sample"),
     ):
         code, _, err = command("--mode=sample", *arguments)

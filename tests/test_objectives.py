@@ -1,0 +1,192 @@
+"""What is minimized, on outputs made up: no network is needed."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from games import CLASSES, small
+from numpy.testing import assert_allclose
+from scipy.special import expit, logsumexp
+
+from jaxgan.architectures import DOutput
+from jaxgan.draws import PENALTY, per_example, stream
+from jaxgan.gan import build, make_hyper
+from jaxgan.losses import LOSSES
+from jaxgan.objectives import d_objective, g_objective, penalties
+from jaxgan.passes import Examples
+from jaxgan.regularizers import wgan_gp
+
+N = 6
+CONDITIONED = {"model__g_conditioning": "concat"}
+ADA = {"augment__policy": ("color",), "augment__ada": True}
+
+
+def parts(**options):
+    c = small(**options)
+    return build(c, (8, 8, 1), num_classes=CLASSES), make_hyper(c)
+
+
+@pytest.fixture(scope="module")
+def outputs() -> tuple[DOutput, DOutput]:
+    random = np.random.RandomState(0)
+
+    def output() -> DOutput:
+        heads = {"class": random.randn(N, CLASSES), "class_fake": random.randn(N, CLASSES + 1)}
+        return DOutput(*jax.tree.map(jnp.float32, (random.randn(N), random.randn(N, 5), heads)))
+
+    return output(), output()
+
+
+@pytest.fixture(scope="module")
+def examples() -> Examples:
+    label = jnp.int32([0, 2, 1, 2, 0, 1])
+    return Examples(jnp.zeros((N, 8, 8, 1)), label, jnp.zeros((N, 3)), jnp.arange(N))
+
+
+def entropy(logits, label) -> float:
+    return (logsumexp(logits, axis=1) - np.take_along_axis(logits, np.asarray(label)[:, None], 1)[:, 0]).mean()
+
+
+def test_objectives_of_a_plain_game_are_its_loss(outputs, examples, key):
+    gan, hyper = parts()
+    real, fake = outputs
+    loss, metrics = d_objective(gan, hyper, *outputs, examples, key)
+    assert loss == LOSSES["non_saturating"].d(real.logits, fake.logits)
+    assert metrics.keys() == {"score/real", "score/fake", "logits/real", "logits/fake"}
+    loss, metrics = g_objective(gan, hyper, *outputs, examples)
+    assert loss == LOSSES["non_saturating"].g(real.logits, fake.logits) == metrics["loss/g"]
+
+
+def test_class_fakes_objectives_are_cross_entropies_over_classes_and_generated(outputs, examples, key):
+    gan, hyper = parts(model__d_conditioning="class_fake", **CONDITIONED)
+    real, fake = (np.float64(out.heads["class_fake"]) for out in outputs)
+    expected = entropy(real, examples.label) + entropy(fake, np.full(N, CLASSES))
+    assert_allclose(d_objective(gan, hyper, *outputs, examples, key).loss, expected, rtol=1e-6)
+    assert_allclose(g_objective(gan, hyper, *outputs, examples).loss, entropy(fake, examples.label), rtol=1e-6)
+
+
+def test_auxiliary_adds_the_class_losses_of_real_and_generated_examples(outputs, examples, key):
+    gan, hyper = parts(model__d_conditioning="auxiliary", loss__class_weight=0.5, **CONDITIONED)
+    plain, plain_hyper = parts()
+    real, fake = (entropy(np.float64(out.heads["class"]), examples.label) for out in outputs)
+    loss, metrics = d_objective(gan, hyper, *outputs, examples, key)
+    expected = d_objective(plain, plain_hyper, *outputs, examples, key).loss + 0.5 * (real + fake)
+    assert_allclose(loss, expected, rtol=1e-6)
+    assert_allclose([metrics["loss/class_real"], metrics["loss/class_fake"]], [real, fake], rtol=1e-6)
+    expected = g_objective(plain, plain_hyper, *outputs, examples).loss + 0.5 * fake
+    assert_allclose(g_objective(gan, hyper, *outputs, examples).loss, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("conditioning", ["class_fake", "auxiliary"])
+def test_objectives_read_each_examples_own_label(conditioning, outputs, examples, key):
+    gan, hyper = parts(model__d_conditioning=conditioning, **CONDITIONED)
+    permuted = dataclasses.replace(examples, label=examples.label[::-1])
+    for objective in (
+        lambda e: d_objective(gan, hyper, *outputs, e, key).loss,
+        lambda e: g_objective(gan, hyper, *outputs, e).loss,
+    ):
+        assert abs(objective(examples) - objective(permuted)) > 1e-3
+
+
+def test_generators_objective_weighs_adversarial_loss_and_feature_matching(outputs, examples):
+    plain = g_objective(*parts(), *outputs, examples).loss
+    distance = np.sum((np.float64(outputs[0].features).mean(0) - np.float64(outputs[1].features).mean(0)) ** 2)
+    for weight, matching in ((2.0, 0.0), (0.5, 3.0), (0.0, 3.0)):
+        gan, hyper = parts(loss__g_adversarial_weight=weight, regularizers__feature_matching=matching)
+        loss, metrics = g_objective(gan, hyper, *outputs, examples)
+        assert_allclose(loss, weight * plain + matching * distance, rtol=1e-6)
+        assert ("loss/feature_matching" in metrics) == bool(matching)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [ADA, {"loss__name": "least_squares", **ADA}, {"model__d_conditioning": "class_fake", **CONDITIONED, **ADA}],
+    ids=["at 0", "at 1/2", "class_fake"],
+)
+def test_ada_counts_real_logits_on_the_side_of_real(options, outputs, examples, key):
+    gan, hyper = parts(**options)
+    boundary = 0.5 if options.get("loss__name") else 0
+    found = d_objective(gan, hyper, *outputs, examples, key).metrics["ada/sign"]
+    assert_allclose(found, np.sign(np.asarray(outputs[0].logits) - boundary).mean(), rtol=1e-6)
+
+
+def test_ada_and_scores_undo_flipped_labels(outputs, examples, key):
+    gan, hyper = parts(targets__flip=True, **ADA)
+    metrics = d_objective(gan, hyper, *outputs, examples, key).metrics
+    logits = np.float64(outputs[0].logits)
+    assert_allclose(metrics["ada/sign"], -np.sign(logits).mean(), rtol=1e-6)
+    assert_allclose(metrics["score/real"], 1 - expit(logits).mean(), rtol=1e-6)
+    assert_allclose(metrics["logits/real"], logits.mean(), rtol=1e-5)
+
+
+TRICKS = ["smoothing", "soft_real", "soft_fake", "flip", "noisy_real", "noisy_fake"]
+
+
+@pytest.mark.parametrize("name", ["minimax", "non_saturating", "least_squares"])
+def test_tricks_of_strength_zero_give_the_plain_losses_bit_for_bit(name, outputs, examples, key):
+    plain, traced = parts(loss__name=name), parts(loss__name=name, targets__traced=True)
+    assert traced[0].label_tricks and not plain[0].label_tricks
+    assert d_objective(*traced, *outputs, examples, key).loss == d_objective(*plain, *outputs, examples, key).loss
+    assert g_objective(*traced, *outputs, examples).loss == g_objective(*plain, *outputs, examples).loss
+
+
+def test_tricks_of_all_strengths_share_one_compilation(outputs, examples, key):
+    gan, hyper = parts(targets__traced=True)
+
+    @jax.jit
+    def losses(hyper):
+        d = d_objective(gan, hyper, *outputs, examples, key).loss
+        return d, g_objective(gan, hyper, *outputs, examples).loss
+
+    plain = losses(hyper)
+    for trick in TRICKS:
+        strength = jnp.float32(1.0 if trick == "flip" else 0.5)
+        d, g = losses(hyper.replace(tricks=hyper.tricks.replace(**{trick: strength})))
+        assert d != plain[0], trick
+        assert (g != plain[1]) == (trick == "flip"), trick  # the others are D's alone
+    assert losses._cache_size() == 1
+
+
+def test_noisy_labels_differ_between_updates_and_examples(outputs, examples):
+    gan, hyper = parts(targets__noisy_real=0.5)
+    losses = {float(d_objective(gan, hyper, *outputs, examples, jax.random.key(i)).loss) for i in range(8)}
+    assert len(losses) > 4
+    assert len({float(d_objective(gan, hyper, *outputs, examples, jax.random.key(0)).loss) for _ in range(2)}) == 1
+
+
+def test_packed_examples_have_one_target_for_each_pack(outputs, examples, key):
+    """Six examples packed by two are three logits; what a target is depends on the first example's number."""
+    gan, hyper = parts(targets__noisy_real=0.5, model__packing=2)
+    packed = [out._replace(logits=out.logits[:3]) for out in outputs]
+    loss = d_objective(gan, hyper, *packed, examples, key).loss
+    assert np.isfinite(loss)
+    half = dataclasses.replace(examples, indices=examples.indices + 6)
+    assert d_objective(gan, hyper, *packed, half, key).loss != loss
+
+
+class Quadratic:
+    """A discriminator sum(x^2) / 2 whose gradient is x, in the place of a module."""
+
+    def apply(self, variables, x, *label, train, mutable):
+        assert not train  # no statistic may move
+        return DOutput(0.5 * jnp.sum(x**2, axis=tuple(range(1, x.ndim))), x, {}), {}
+
+
+def test_penalties_are_summed_by_their_weights_and_draw_whatever_others_there_are(examples, key, rng):
+    gan, hyper = parts(regularizers__r1=2.0, regularizers__wgan_gp=10.0)
+    gan = dataclasses.replace(gan, discriminator=Quadratic())
+    real, fake = (jnp.float32(rng.randn(N, 8, 8, 1)) for _ in range(2))
+    total, metrics = penalties(gan, hyper, {}, {}, real, fake, examples, key)
+    assert_allclose(metrics["penalty/r1"], 0.5 * (np.float64(real) ** 2).sum((1, 2, 3)).mean(), rtol=1e-5)
+    keys = per_example(stream(key, PENALTY, 2), examples.indices)  # third of all penalties there could be
+    apply = lambda x: SimpleNamespace(logits=0.5 * jnp.sum(x**2, axis=(1, 2, 3)))  # noqa: E731
+    assert_allclose(metrics["penalty/wgan_gp"], wgan_gp(apply, real, fake, keys), rtol=1e-5)
+    assert_allclose(total, 2 * metrics["penalty/r1"] + 10 * metrics["penalty/wgan_gp"], rtol=1e-6)
+
+
+@pytest.fixture
+def rng():
+    return np.random.RandomState(0)
