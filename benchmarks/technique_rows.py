@@ -60,7 +60,7 @@ def config_of(overrides: Overrides) -> Config:
 
 
 def _text(value: Any) -> str:
-    return f"'{value}'" if isinstance(value, tuple) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 NO_SN: Overrides = {"model.d_spectral_norm": False}

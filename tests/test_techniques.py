@@ -10,9 +10,10 @@ from benchmarks.technique_rows import BASES, TECHNIQUES, Row, config_of
 from jaxgan.architectures import ARCHITECTURES, D_CONDITIONINGS, G_CONDITIONINGS
 from jaxgan.augment import AUGMENTATIONS
 from jaxgan.codes import DISTRIBUTIONS
-from jaxgan.config import KEYS
+from jaxgan.config import KEYS, TYPES
 from jaxgan.gan import build, init
 from jaxgan.losses import LOSSES
+from jaxgan.main import _Value
 from jaxgan.optim import KINDS, PRESETS, SCHEDULES
 from jaxgan.regularizers import REGULARIZERS
 from jaxgan.sections.model import OUTPUTS, Z_DISTRIBUTIONS
@@ -76,9 +77,11 @@ def test_row_builds_and_says_how_to_switch_it_on(name):
     state = jax.eval_shape(partial(init, gan), jax.random.key(0))
     assert state.step.shape == ()
     assert "," not in name  # they are given as a list
-    for key in row.overrides:
-        assert f"--config.{key}=" in row.line
     assert "|" not in row.line  # which would end the cell
+    if row.overrides:  # what is to be written gives the same, as the command line reads it
+        pairs = dict(part.removeprefix("--config.").split("=") for part in row.line.split())
+        read = {key: value if TYPES[key] is str else _Value().parse(value) for key, value in pairs.items()}
+        assert config_of(BASES[row.base] | read) == config
 
 
 def test_rows_train_for_300_steps_by_default():
