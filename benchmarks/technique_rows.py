@@ -149,7 +149,8 @@ def _architectures() -> dict[str, Row]:
 
     resnet = {"model.architecture": "sngan_resnet", "loss.name": "hinge"}
     sagan = {"model.architecture": "sagan", "loss.name": "hinge", "model.g_spectral_norm": True}
-    biggan = {"model.architecture": "biggan", "loss.name": "hinge", "model.g_spectral_norm": True}
+    # Its layers are four times as wide as base_features.
+    biggan = sagan | BATCH_NORM | {"model.architecture": "biggan", "model.base_features": 4}
     r3gan = {
         "model.architecture": "r3gan",
         "model.g_batch_norm": False,
@@ -168,7 +169,7 @@ def _architectures() -> dict[str, Row]:
         "no batch norm": row({"model.g_batch_norm": False}),
         "sngan_resnet": row(resnet, "28x28"),
         "sagan": row(sagan, "32x32"),
-        "biggan": row(biggan | BATCH_NORM | {"model.d_conditioning": "projection"}, "32x32"),
+        "biggan": row(biggan | {"model.d_conditioning": "projection"}, "32x32"),
         "r3gan": row(r3gan, "32x32"),
     }
 
