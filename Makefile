@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS ?= dev
 
-.PHONY: setup demo test lint parity bench torch clean
+.PHONY: setup demo test lint parity bench techniques ablation torch clean
 
 setup: $(VENV)/.$(EXTRAS)
 
@@ -31,6 +31,12 @@ parity: setup torch
 
 bench: setup torch
 	$(BIN)/python -m benchmarks.run
+
+techniques: setup
+	$(BIN)/python -m benchmarks.techniques --write
+
+ablation: setup
+	$(BIN)/python -m benchmarks.ablation
 
 # Pinned, because a range could pull in gigabytes of CUDA.
 torch: setup

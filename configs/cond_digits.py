@@ -1,0 +1,25 @@
+"""Class-conditional digits: the argument is how D takes notice of classes; G does by conditional batch norm.
+
+Command: python -m jaxgan.main --config=configs/cond_digits.py:projection --workdir=runs/cond
+Result: not yet run.
+"""
+
+from jaxgan import defaults
+from jaxgan.checks import one_of
+
+VARIANTS = ("projection", "concat", "class_fake", "auxiliary")
+
+
+def get_config(conditioning=VARIANTS[0]):
+    one_of("the argument", conditioning, VARIANTS)
+    config = defaults()
+    config.model.g_conditioning, config.model.d_conditioning = "batch_norm", conditioning
+    config.model.z_dim = config.model.base_features = 32
+    config.model.d_spectral_norm, config.model.d_batch_norm = False, True  # as in configs/mnist.py
+    config.g_optim.learning_rate, config.d_optim.learning_rate = 1e-3, 3e-4
+    for optim in (config.g_optim, config.d_optim):
+        optim.schedule, optim.schedule_steps = "linear", 7000
+    config.train.num_steps = 7000
+    config.train.batch_size = 32
+    config.train.sample_every = 1000
+    return config

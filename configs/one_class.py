@@ -1,0 +1,22 @@
+"""One class against all ten ("Keep Calm and train a GAN", section 5): the argument is the digit, or `all`.
+
+Command: python -m jaxgan.main --config=configs/one_class.py:3 --workdir=runs/threes
+Result: not yet run.
+"""
+
+from jaxgan import defaults
+from jaxgan.checks import one_of
+
+VARIANTS = ("3", "all", *"012456789")
+
+
+def get_config(digit=VARIANTS[0]):
+    one_of("the argument", digit, VARIANTS)
+    config = defaults()
+    if digit != "all":
+        config.data.classes = (int(digit),)
+    config.model.z_dim = config.model.base_features = 32
+    config.train.num_steps = 3000
+    config.train.batch_size = 32
+    config.train.sample_every = 1000
+    return config

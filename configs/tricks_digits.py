@@ -1,0 +1,37 @@
+"""Tricks with labels and inputs; `flip_soft_noisy` against `none` is the experiment of "Keep Calm and train a GAN".
+
+D has no spectral norm here: the tricks are older, and meant for a D that is too sure. All strengths in one compilation:
+`make ablation`.
+
+Command: python -m jaxgan.main --config=configs/tricks_digits.py:flip_soft_noisy --workdir=runs/tricks
+Result: not yet run.
+"""
+
+from jaxgan import defaults
+from jaxgan.checks import one_of
+
+SOFT = {"soft_real": 0.1, "soft_fake": 0.1}
+NOISY = {"noisy_real": 0.05, "noisy_fake": 0.05}
+TRICKS = {
+    "flip_soft_noisy": {"flip": True} | SOFT | NOISY,
+    "none": {},
+    "flip": {"flip": True},
+    "soft": SOFT,
+    "noisy": NOISY,
+    "noisy_real": {"noisy_real": 0.05},
+    "smoothing": {"smoothing": 0.1},
+    "instance_noise": {"instance_noise": 0.1, "instance_noise_steps": 2000},
+}
+VARIANTS = tuple(TRICKS)
+
+
+def get_config(trick=VARIANTS[0]):
+    one_of("the argument", trick, VARIANTS)
+    config = defaults()
+    config.targets.update(TRICKS[trick])
+    config.model.z_dim = config.model.base_features = 32
+    config.model.d_spectral_norm = False
+    config.train.num_steps = 3000
+    config.train.batch_size = 32
+    config.train.sample_every = 1000
+    return config
