@@ -240,4 +240,5 @@ def test_samples_of_points_are_of_all_classes(tmp_path, writer, key):
     gan = build(dataclasses.replace(Config(), data=data, model=model), (2,), None, Centers(), Constant((1,)), 25)
     samples = actions.Samples(gan, key, "linear", load("synthetic", name="grid"), tmp_path, writer)
     samples(0, state=state_of(1), metrics={})
+    writer.flush()
     assert read_metrics(tmp_path / "metrics.jsonl") == [{"step": 0, "eval/modes": 25, "eval/high_quality": 1.0}]
