@@ -221,3 +221,24 @@ def test_samples_follow_the_state_on_any_devices(tmp_path, writer, key):
     samples(2, state=state, metrics={})
     one, other = (tmp_path / "samples" / f"step_{step:08d}.png" for step in (1, 2))
     assert one.read_bytes() == other.read_bytes()
+
+
+class Centers(nn.Module):
+    """A generator of the center of the class's mode of the grid."""
+
+    @nn.compact
+    def __call__(self, z, label, *, train: bool):
+        return self.param("w", nn.initializers.ones, ()) * jnp.float32(synthetic_modes("grid")[0])[label]
+
+
+def test_samples_of_points_are_of_all_classes(tmp_path, writer, key):
+    """More than the columns that a grid of images has."""
+    data = DataConfig(source="synthetic", name="grid")
+    model = ModelConfig(
+        architecture="mlp", output="linear", z_dim=2, g_conditioning="concat", d_conditioning="concat", embedding_dim=2
+    )
+    gan = build(dataclasses.replace(Config(), data=data, model=model), (2,), None, Centers(), Constant((1,)), 25)
+    samples = actions.Samples(gan, key, "linear", load("synthetic", name="grid"), tmp_path, writer)
+    samples(0, state=state_of(1), metrics={})
+    writer.flush()
+    assert read_metrics(tmp_path / "metrics.jsonl") == [{"step": 0, "eval/modes": 25, "eval/high_quality": 1.0}]

@@ -3,6 +3,7 @@
 import errno
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -245,6 +246,20 @@ def test_command_trains_resumes_refuses_and_samples(command, tmp_path):
     code, out, _ = command("--mode=sample", f"--out={tmp_path / 'each'}/", "--num=2", "--seed=1", "--truncation=1")
     assert (code, out) == (0, f"wrote {tmp_path / 'each' / '000000.png'} and 1 more\n")
     assert contents() == before
+
+
+@pytest.mark.parametrize(("flags", "label"), [([], None), (["--label=7"], "7"), (["--label=a cat"], "a cat")])
+def test_command_samples_the_class_asked_for(command, monkeypatch, tmp_path, flags, label):
+    """`test_train_techniques` has what the sampler makes of it."""
+    asked = []
+    sampler = SimpleNamespace(save=lambda *arguments: asked.append(arguments) or [arguments[0]])
+    monkeypatch.setattr("jaxgan.sampling.load", lambda workdir: sampler)
+    assert command("--mode=sample", "--out=x.png", *flags)[0] == 0
+    assert asked == [("x.png", 64, 0, None, label)]
+
+
+def test_command_trains_on_no_label(command):
+    assert "--label does not apply to --mode=train" in command(*TINY, "--label=7")[2]
 
 
 @pytest.mark.parametrize("made", [False, True])

@@ -25,7 +25,6 @@ TOGETHER = {
     "regularizers__lecam": 0.3,
     "regularizers__feature_matching": 0.5,
     "regularizers__dragan": 1.0,
-    "regularizers__wgan_gp": 1.0,
 }
 # Packing excludes classes and codes, parts of a batch exclude what couples it.
 PACKED = {

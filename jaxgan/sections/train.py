@@ -54,7 +54,9 @@ class TrainConfig:
 
     num_steps: int = 10_000
     batch_size: int = 64  # global: over all devices and processes
-    accumulate: int = 1  # parts of the batch whose gradients are computed one after the other, for want of memory
+    # Parts of the batch whose gradients are computed one after the other, for want of memory. With batch norm each part
+    # has means of its own, and which examples are in it depends on the number of devices.
+    accumulate: int = 1
     d_steps_per_g_step: int | None = None  # None: the preset's of d_optim
     order: str = "d_first"  # d_first | g_first
     ema_decay: float = 0.999
