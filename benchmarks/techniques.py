@@ -61,7 +61,9 @@ def run(row: Row, steps: int = STEPS) -> Result:
     config = row.config(num_steps=steps)
     with tempfile.TemporaryDirectory() as workdir:
         with contextlib.redirect_stdout(io.StringIO()):
-            jaxgan.train(config, workdir)
+            state = jaxgan.train(config, workdir)
+        if int(state.step) < steps:  # it ends in peace where it is told to stop; so must all of this
+            raise KeyboardInterrupt
         metrics = json.loads((Path(workdir) / "metrics.jsonl").read_text().splitlines()[-1])
         samples = jaxgan.load(workdir).sample(SAMPLES)
     real = real_examples(config)

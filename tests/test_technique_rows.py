@@ -1,6 +1,7 @@
 """The table of techniques covers every choice there is, each row can be built, and the scripts that run it report."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import pytest
@@ -100,6 +101,12 @@ def test_a_row_is_trained_and_one_that_fails_stops_nothing(capsys):
     assert failed == ["impossible"]
     assert "UserError" in lines[2] and "penalty/r1" in lines[3]
     assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_an_interrupted_run_counts_for_nothing(monkeypatch):
+    monkeypatch.setattr(techniques.jaxgan, "train", lambda config, workdir: SimpleNamespace(step=1))
+    with pytest.raises(KeyboardInterrupt):
+        techniques.run_all({"hinge": TECHNIQUES["hinge"]}, steps=2)
 
 
 def test_a_failure_is_the_exit_code(monkeypatch):
