@@ -154,7 +154,8 @@ def run(game: Game, config: Config, seed: int, steps: int) -> Figures:
     means = np.mean(jax.device_get(last[-LAST:]), axis=0)
     fake = np.asarray(game.draw(state)).reshape(SAMPLES, -1)
     real = make_batch(game.source, 0, seed=0, batch_size=SAMPLES, output=output)["image"].reshape(SAMPLES, -1)
-    figures = Figures(*map(float, means), diversity(fake) / diversity(real))
+    d, g, score_real, score_fake = map(float, means)
+    figures = Figures(d, g, score_real, score_fake, diversity(fake) / diversity(real))
     if not np.isfinite(figures).all():
         raise FloatingPointError(f"not finite: {figures}")
     return figures

@@ -69,8 +69,8 @@ BATCH_NORM: Overrides = {"model.g_conditioning": "batch_norm"}
 
 
 def _losses() -> dict[str, Row]:
-    names = ("minimax", "non_saturating", "least_squares", "wasserstein", "hinge")
-    names += ("relativistic_paired", "relativistic_average")
+    plain = ("minimax", "non_saturating", "least_squares", "wasserstein", "hinge")
+    names = (*plain, "relativistic_paired", "relativistic_average")
     return {name: Row("losses", {"loss.name": name}) for name in names}
 
 

@@ -1,8 +1,8 @@
 """25 Gaussians in a grid: the argument is how many points D judges as one (PacGAN). Does G find more modes?
 
-After https://arxiv.org/abs/1712.04086, section 4.1, and its program's settings: 100,000 points, G of four layers of 400
-with batch norm, normal z of 2 numbers, Adam 1e-4 with b1 0.8, 100 packs in a batch. Departures: D is of LeakyReLU
-layers of G's width where theirs has three of 200 maxout units of 5 pieces, and 30,000 updates in place of 400,000.
+After https://arxiv.org/abs/1712.04086, section 4.1, and its program: z of 2 numbers, 100 packs in a batch. Departures:
+smaller networks (three layers of 128; theirs G four of 400 with batch norm, D three of 200 maxout units), and for 30,000
+updates in place of 400,000 higher learning rates that fall to 0, and three D steps for each G step.
 Published, mean of 10 runs: without packing 17.3 modes, 94.8 % of high quality; with 4: 24.8 modes, 93.6 %.
 
 Command: python -m jaxgan.main --config=configs/packing_grid.py:4 --workdir=runs/packing4 --config.seed=0
@@ -22,10 +22,13 @@ def get_config(packing=VARIANTS[0]):
     config.model.packing = int(packing)
     config.model.architecture, config.model.output = "mlp", "linear"
     config.model.z_dim = 2
-    config.model.base_features, config.model.channel_multipliers = 400, (1, 1, 1, 1)
-    config.model.d_spectral_norm = False
+    config.model.base_features = 128
+    config.model.g_batch_norm = config.model.d_spectral_norm = False
+    config.g_optim.learning_rate, config.d_optim.learning_rate = 1e-3, 2e-3
     for optim in (config.g_optim, config.d_optim):
-        optim.learning_rate, optim.b1, optim.b2 = 1e-4, 0.8, 0.999
+        optim.b1, optim.b2 = 0.5, 0.99
+        optim.schedule, optim.schedule_steps = "cosine", 30_000
+    config.train.d_steps_per_g_step = 3
     config.train.num_steps = 30_000
     config.train.steps_per_call = 50
     config.train.batch_size = 100 * int(packing)  # D judges 100 packs
