@@ -7,13 +7,13 @@ prints a Markdown table. Runs that are complete already are judged without being
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.runs import complete
 from jaxgan.architectures import D_CONDITIONINGS
 from jaxgan.errors import UserError
 from jaxgan.evaluate import class_obedience, code_meaning
@@ -22,7 +22,6 @@ from jaxgan.sampling import load
 CONFIGS = {name: f"configs/cond_digits.py:{name}" for name in D_CONDITIONINGS if name != "none"} | {
     "infogan": "configs/infogan_digits.py"
 }
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def judge(name: str, workdir: Path) -> tuple[float, float, float]:
@@ -46,13 +45,7 @@ def rows(names: Sequence[str], seeds: Sequence[int], directory: Path) -> list[st
         found = []
         for seed in seeds:
             workdir = directory / f"{name}_{seed}"
-            command = [sys.executable, "-m", "jaxgan.main", f"--config={CONFIGS[name]}", f"--workdir={workdir}"]
-            with (directory / f"{name}_{seed}.log").open("w") as log:
-                done = subprocess.run(
-                    [*command, f"--config.seed={seed}"], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
-                )
-            if done.returncode:
-                raise UserError(f"training {name} with seed {seed} failed: see {log.name}.")
+            complete(CONFIGS[name], workdir, seed)
             found.append(judge(name, workdir))
         accuracies, diversities, judges = map(np.asarray, zip(*found, strict=True))
         each = ", ".join(f"{100 * a:.1f} %" for a in accuracies)
@@ -73,7 +66,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown := set(names) - CONFIGS.keys():
         parser.error(f"--only={','.join(sorted(unknown))}: there are {', '.join(CONFIGS)}")
     directory = Path(flags.directory).resolve()
-    directory.mkdir(parents=True, exist_ok=True)
     try:
         rows(names, [int(seed) for seed in flags.seeds.split(",")], directory)
     except UserError as error:

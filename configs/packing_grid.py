@@ -1,8 +1,8 @@
 """25 Gaussians in a grid: the argument is how many points D judges as one (PacGAN). Does G find more modes?
 
 After https://arxiv.org/abs/1712.04086, section 4.1, and its program: z of 2 numbers, 100 packs in a batch. Departures:
-smaller networks (three layers of 128; theirs G four of 400 with batch norm, D three of 200 maxout units), and for 30,000
-updates in place of 400,000 higher learning rates that fall to 0, and three D steps for each G step.
+smaller networks (three layers of 128; theirs G four of 400 with batch norm, D three of 200 maxout units), and for
+30,000 updates in place of 400,000 higher learning rates that fall to 0, and three D steps for each G step.
 Published, mean of 10 runs: without packing 17.3 modes, 94.8 % of high quality; with 4: 24.8 modes, 93.6 %.
 
 Command: python -m jaxgan.main --config=configs/packing_grid.py:4 --workdir=runs/packing4 --config.seed=0

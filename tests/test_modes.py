@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from jaxgan.data import load, synthetic_modes
-from jaxgan.metrics.modes import count_modes
+from jaxgan.metrics.modes import count_modes, reverse_kl
 
 CENTERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
 
@@ -47,3 +47,16 @@ def test_count_modes_of_the_data_is_all_of_them(name):
 def test_count_modes_refuses_nonsense(samples, sigma, share, sentence):
     with pytest.raises(ValueError, match=sentence):
         count_modes(samples, CENTERS, sigma, share)
+
+
+def test_reverse_kl_equals_the_entropy_that_is_missing(key):
+    from scipy.stats import entropy
+
+    counts = np.array([3.0, 0.0, 5.0, 1.0, 7.0])
+    np.testing.assert_allclose(reverse_kl(counts), np.log(5) - entropy(counts), rtol=1e-12)
+
+
+@pytest.mark.parametrize("shares", [[0.0, 0.0], [0.5, -0.5, 1.0], [[1.0]]])
+def test_reverse_kl_refuses_what_are_no_shares(shares):
+    with pytest.raises(ValueError, match="must be one number of 0 or more"):
+        reverse_kl(np.array(shares))

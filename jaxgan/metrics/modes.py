@@ -50,3 +50,24 @@ def count_modes(samples: np.ndarray, centers: np.ndarray, sigma: float, min_shar
     counts = np.bincount(nearest[good], minlength=len(centers))
     shares = counts / max(counts.sum(), 1)
     return ModeCount(int(((counts > 0) & (shares >= min_share)).sum()), float(good.mean()), shares)
+
+
+def reverse_kl(shares: np.ndarray) -> float:
+    """KL(p || u) = sum_k p_k log(K p_k), in nats, of the modes' shares p from the uniform distribution u: 0 is best.
+
+    Lin et al. 2018, https://arxiv.org/abs/1712.04086, section 4.1, take it over the same modes.
+
+    Args:
+      shares: f[K], nonnegative, of which at least one is positive; need not sum to 1.
+
+    Raises:
+      ValueError: no positive share, or a negative one.
+
+    >>> reverse_kl(np.array([0.5, 0.5])), round(reverse_kl(np.array([1.0, 0.0])), 4)
+    (0.0, 0.6931)
+    """
+    shares = np.asarray(shares, np.float64)
+    if shares.ndim != 1 or (shares < 0).any() or not shares.sum() > 0:
+        raise ValueError(f"shares are {shares}: they must be one number of 0 or more for each mode, not all 0.")
+    p = shares[shares > 0] / shares.sum()
+    return float(np.sum(p * np.log(p * len(shares))))
