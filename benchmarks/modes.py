@@ -45,15 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
     try:
         for name in names:
-            rows = []
+            rows, times = [], []
             for seed in map(int, flags.seeds.split(",")):
                 workdir = Path(flags.directory).resolve() / f"{name.replace(' ', '_')}_{seed}"
-                seconds = complete(CONFIGS[name], workdir, seed)
-                rows.append((*count(workdir), seconds))
-            modes, quality, kl, seconds = (np.asarray(column) for column in zip(*rows, strict=True))
+                times.append(complete(CONFIGS[name], workdir, seed))
+                rows.append(count(workdir))
+            modes, quality, kl = (np.asarray(column) for column in zip(*rows, strict=True))
             cells = [name, ", ".join(map(str, modes)), f"{modes.mean():.1f}"]
             cells += [", ".join(f"{100 * q:.1f}" for q in quality), f"{100 * quality.mean():.1f} %"]
-            cells += [f"{kl.mean():.3f}", ", ".join(f"{s:.0f}" for s in seconds)]
+            cells += [f"{kl.mean():.3f}", ", ".join(f"{s:.0f}" for s in times)]
             print(f"| {' | '.join(cells)} |", flush=True)
     except UserError as error:
         print(error, file=sys.stderr)

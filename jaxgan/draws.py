@@ -11,7 +11,8 @@ import jax.numpy as jnp
 Array = jax.Array
 
 # What a step's key is split for, by name: a new purpose takes a new number and moves no other stream.
-Z, PENALTY, TARGETS, CODES, AUGMENT, NOISE = range(6)
+Z, PENALTY, TARGETS, AUGMENT, NOISE = range(5)
+CODES = 2**32 - 1  # of Z's stream, whose other numbers are those of the examples
 # Of AUGMENT and NOISE each kind of example has its own: D's step has real and generated ones, G's step too.
 D_REAL, D_FAKE, G_REAL, G_FAKE = range(4)
 
