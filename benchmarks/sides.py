@@ -48,13 +48,6 @@ class Side:
 
 
 class _JaxSide(Side):
-    def warm_up(self) -> tuple[float, float]:
-        from jaxgan.memory import return_memory
-
-        first = self.run(1)
-        return_memory()  # as the loop does
-        return first, super().warm_up()[1]
-
     _step: Callable[..., Any]
     _state: Any
     _arguments: tuple[Any, Any]  # key and hyper

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of malloc.h
 
@@ -16,16 +15,7 @@ def keep_memory() -> None:
     It costs memory: a DCGAN-28 step of 256 images peaks at 1.3 GiB instead of 0.9. A threshold of 32 MiB, where blocks
     over it are returned still, has that lower peak too, but takes 1.2 to 1.4 times as long.
     """
-    if mallopt := _libc("mallopt"):
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt:
         for option, value in ((M_MMAP_THRESHOLD, 2**30), (M_TRIM_THRESHOLD, 2**31 - 1), (M_ARENA_MAX, 1)):
             mallopt(option, value)
-
-
-def return_memory() -> None:
-    """Gives freed memory back to the system once, as after a compilation, which leaves 350 to 500 MiB (measured)."""
-    if trim := _libc("malloc_trim"):
-        trim(0)
-
-
-def _libc(name: str) -> Callable[..., int] | None:
-    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

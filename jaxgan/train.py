@@ -28,7 +28,6 @@ from jaxgan.data import Source, check_range, from_arrays, load, make_batch, pref
 from jaxgan.draws import Keys, seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, build, make_hyper
-from jaxgan.memory import return_memory
 from jaxgan.parallel import AXIS, Devices, check_divisible, scan_steps
 from jaxgan.start import find_donor, first_state
 from jaxgan.state import GANState
@@ -156,7 +155,6 @@ def _loop(
             before = metrics
             if step == first + k:
                 jax.block_until_ready(metrics)  # the first call compiles: the clock starts after it
-                return_memory()
                 progress.start(step)
             for each in range(step - k + 1, step + 1):  # clu's actions want to see all, though only the last can be due
                 for action in due:
