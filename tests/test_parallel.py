@@ -229,5 +229,5 @@ def test_use_cpu_devices_takes_the_largest_number_that_divides_and_does_not_star
         "devices": 16,
         "result": [7.5 + 50] * 16,
         "flags": "--xla_cpu_multi_thread_eigen=false",
-        "threads": 62,
+        "threads": 61,
     }
