@@ -74,9 +74,9 @@ class _JaxSide(Side):
 @functools.cache  # once in a process
 def provide_devices(config: Config) -> None:
     """What `jaxgan.main` does before JAX starts."""
-    from jaxgan.start import use_cpu_devices
+    from jaxgan.parallel import use_cpu_devices_for
 
-    use_cpu_devices(config)
+    use_cpu_devices_for(config)
 
 
 class Jaxgan(_JaxSide):

@@ -88,9 +88,9 @@ def train(workdir: str) -> int:
     from jaxgan.config import as_config
 
     config = as_config(FLAGS.config)
-    from jaxgan.start import use_cpu_devices
+    from jaxgan.parallel import use_cpu_devices_for
 
-    use_cpu_devices(config, FLAGS.cpu_devices)
+    use_cpu_devices_for(config, FLAGS.cpu_devices)
     from jaxgan.train import train as run
 
     state = run(config, workdir)

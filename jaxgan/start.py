@@ -10,30 +10,13 @@ from pathlib import Path
 import flax.linen as nn
 import jax
 
-from jaxgan import parallel
-from jaxgan.architectures import ARCHITECTURES
 from jaxgan.checkpoint import Checkpoints
-from jaxgan.combinations import groups_in_batch
-from jaxgan.config import Config
 from jaxgan.draws import Keys
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, init
 from jaxgan.parallel import Devices
 from jaxgan.sampling import restore_last
 from jaxgan.state import GANState, NetState
-from jaxgan.steps import collectives_at_once
-
-
-def use_cpu_devices(config: Config, requested: int | None = None) -> None:
-    """`parallel.use_cpu_devices` as fits a run: one device where there are no convolutions.
-
-    Such steps are too short for meetings: 3.9 ms on two devices, 2.7 on one (three layers of 128 units, 64 points).
-    """
-    if requested is None and not ARCHITECTURES[config.model.architecture].convolutional:
-        requested = 1
-    # What is chosen freely must also leave the groups whole in which D sees examples.
-    divided = groups_in_batch(config) if requested is None else config.train.batch_size
-    parallel.use_cpu_devices(requested, divided, collectives_at_once(config))
 
 
 def first_state(
