@@ -154,9 +154,14 @@ class Samples:
 
 
 class Sweeps:
-    """A picture for each of InfoGAN's codes: along a row it takes its values, and all else stays as it is."""
+    """A picture for each of InfoGAN's codes: along a row it takes its values, and all else stays as it is.
 
-    def __init__(self, gan: GAN, key: jax.Array, output: str, workdir: Path, writer: metric_writers.MetricWriter):
+    With classes, each row is of another one.
+    """
+
+    def __init__(
+        self, gan: GAN, key: jax.Array, output: str, source: Source, workdir: Path, writer: metric_writers.MetricWriter
+    ):
         self._output, self._workdir, self._writer = output, workdir, writer
         codes = gan.codes
         assert codes is not None
@@ -165,7 +170,13 @@ class Sweeps:
         for code in range(len(codes.categorical) + codes.continuous):
             swept = sweep(codes, drawn, code, SWEEP_COLUMNS)
             self._inputs.append(jnp.concatenate([jnp.repeat(z, len(swept) // GRID_ROWS, axis=0), swept], axis=1))
-        self._sample = jax.jit(lambda variables, inputs: sample(gan, variables, inputs))
+        classes = np.resize(np.unique(source.labels), GRID_ROWS).astype(np.int32) if gan.num_classes else None
+
+        def draw(variables: dict[str, Any], inputs: jax.Array) -> jax.Array:
+            label = None if classes is None else jnp.repeat(jnp.asarray(classes), len(inputs) // GRID_ROWS)
+            return sample(gan, variables, inputs, label)
+
+        self._sample = jax.jit(draw)
 
     def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
         for code, inputs in enumerate(self._inputs):

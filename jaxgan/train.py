@@ -187,7 +187,7 @@ def _actions(
         # Before the log, which then holds the samples' scalars in the same line.
         due.append(actions.at_steps(t.sample_every, t.num_steps, samples))
         if gan.codes and actions.drawable(gan):
-            sweeps = actions.Sweeps(gan, keys.sample, config.model.output, run, writer)
+            sweeps = actions.Sweeps(gan, keys.sample, config.model.output, source, run, writer)
             due.append(actions.at_steps(t.sample_every, t.num_steps, sweeps))
     due += [
         actions.at_steps(t.log_every, t.num_steps, actions.Log(writer)),

@@ -242,3 +242,35 @@ def test_samples_of_points_are_of_all_classes(tmp_path, writer, key):
     samples(0, state=state_of(1), metrics={})
     writer.flush()
     assert read_metrics(tmp_path / "metrics.jsonl") == [{"step": 0, "eval/modes": 25, "eval/high_quality": 1.0}]
+
+
+class Shown(nn.Module):
+    """A generator of 4x4 images whose rows are its four inputs."""
+
+    @nn.compact
+    def __call__(self, z, *, train: bool):
+        w = self.param("w", nn.initializers.ones, ())
+        return w * jnp.broadcast_to(z[:, :, None, None], (len(z), 4, 4, 1))
+
+
+def test_sweeps_draw_a_picture_of_each_code(tmp_path, writer, key):
+    config = Config.from_dict(
+        {
+            "data": {"image_size": 0},
+            "model": {"architecture": "mlp", "z_dim": 1},
+            "infogan": {"categorical": [2], "continuous": 1},
+        }
+    )
+    gan = build(config, (4, 4, 1), None, Shown())
+    source = from_arrays(np.zeros((3, 4, 4, 1), np.uint8))
+    state = SimpleNamespace(ema=AveragedNet({"w": jnp.float32(1)}, {}))
+    actions.Sweeps(gan, key, "tanh", source, tmp_path, writer)(7, state=state, metrics={})
+    files = sorted((tmp_path / "samples").iterdir())
+    assert [file.name for file in files] == ["step_00000007_code_0.png", "step_00000007_code_1.png"]
+    pictures = []
+    for file in files:
+        with Image.open(file) as image:
+            pictures.append(np.asarray(image))
+    assert [picture.shape for picture in pictures] == [(8 * 6 + 2, n * 6 + 2) for n in (2, 9)]  # a border of 2
+    first, second = pictures[0][3:5, 3], pictures[0][3:5, 9]  # what the one-hot code is in the first two columns
+    assert first[0] == second[1] == 255 and first[1] == second[0] < 130

@@ -6,7 +6,7 @@ from games import batches, first, game, moved, same, small
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import logsumexp
 
-from jaxgan.codes import Codes, code_losses, draw, values
+from jaxgan.codes import Codes, code_losses, draw, sweep, values
 from jaxgan.steps import info_step
 
 CODES = Codes((3, 2), 2, "uniform")
@@ -136,3 +136,16 @@ def test_info_step_refuses_a_game_without_codes(key):
     gan, state, hyper = game(small())
     with pytest.raises(ValueError, match="no codes"):
         info_step(gan, state, first(batches(1)), key, hyper)
+
+
+@pytest.mark.parametrize(("code", "expected"), [(0, np.eye(3)), (1, np.eye(2)), (3, [[-1.0], [0.0], [1.0]])])
+def test_sweep_moves_one_code_and_leaves_the_others(code, expected, key):
+    drawn = np.asarray(draw(CODES, key, jnp.arange(4)))
+    swept = np.asarray(sweep(CODES, jnp.asarray(drawn), code, 3)).reshape(4, len(expected), CODES.width)
+    start = (0, 3, 5, 6)[code]
+    columns = slice(start, start + np.shape(expected)[1])
+    assert_array_equal(swept[:, :, columns], np.broadcast_to(expected, (4, *np.shape(expected))))
+    rest = np.delete(swept, np.arange(CODES.width)[columns], axis=2)
+    assert_array_equal(
+        rest, np.repeat(np.delete(drawn, np.arange(CODES.width)[columns], axis=1)[:, None], len(expected), 1)
+    )

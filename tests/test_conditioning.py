@@ -217,7 +217,7 @@ def test_minibatch_stddev_never_mixes_the_halves_of_a_pass():
         ({"embedding_dim": 0}, r"model.embedding_dim is 0"),
         ({"minibatch_stddev": 1}, r"model.minibatch_stddev is 1: it must be 0 \(none\) or a group of at least 2"),
         ({"minibatch_stddev": -4}, r"model.minibatch_stddev is -4"),
-        ({"minibatch_stddev": 6}, r"train.batch_size is 64: it must be a multiple of model.minibatch_stddev, 6"),
+        ({"minibatch_stddev": 6}, r"train.batch_size is 64: it must be a multiple of 6 .model.minibatch_stddev 6."),
         ({"num_classes": 0}, r"model.g_conditioning is 'concat', but the data have no classes"),
     ],
 )
