@@ -112,53 +112,16 @@ def build(
       UserError: the architecture cannot make examples of this shape, or not in the range of `model.output`, or there
         are no classes to be conditioned on.
     """
-    m = config.model
-    conditional = m.g_conditioning != "none"
-    if conditional and num_classes < 1:
-        raise UserError(
-            f"model.g_conditioning is {m.g_conditioning!r}, but the data have no classes: it must be 'none', "
-            "and so must model.d_conditioning."
-        )
-    if m.output == "linear" and len(shape) == 3:
-        raise UserError("model.output 'linear' is for points; images need 'tanh' or 'sigmoid'.")
-    if config.augment.policy and len(shape) != 3:
-        raise UserError(f"augment.policy {config.augment.policy} is for images, but the data are points; set it to ().")
-    architecture = ARCHITECTURES[m.architecture]
-    info = config.infogan
+    m, info = config.model, config.infogan
+    _check_data(config, shape, num_classes)
+    num_classes = num_classes if m.g_conditioning != "none" else 0
     codes: Codes | None = None
     if info.on:
         codes = Codes(info.categorical, info.continuous, info.distribution, m.z_dim if info.reconstruct_z else 0)
     if generator is None or discriminator is None:
-        architecture.check(shape, m.channel_multipliers, m.g_kernel_sizes, m.d_kernel_sizes)
-    common: dict[str, Any] = {
-        "base_features": m.base_features,
-        "channel_multipliers": m.channel_multipliers,
-        "axis_name": axis_name,
-        "dtype": jnp.dtype(config.train.dtype),
-        "num_classes": num_classes if conditional else 0,
-        "embedding_dim": m.embedding_dim,
-    }
-    if generator is None:
-        generator = architecture.generator(
-            shape=tuple(shape),
-            kernel_sizes=m.g_kernel_sizes,
-            output=m.output,
-            spectral_norm=m.g_spectral_norm,
-            batch_norm=m.g_batch_norm,
-            conditioning=m.g_conditioning,
-            **common,
-        )
-    if discriminator is None:
-        discriminator = architecture.discriminator(
-            kernel_sizes=m.d_kernel_sizes,
-            spectral_norm=m.d_spectral_norm,
-            batch_norm=m.d_batch_norm,
-            conditioning=m.d_conditioning,
-            minibatch_stddev=m.minibatch_stddev,
-            heads=((HEAD, codes.outputs),) if codes else (),
-            **common,
-        )
-
+        g, d = _networks(config, shape, axis_name, num_classes, codes)
+        generator = g if generator is None else generator
+        discriminator = d if discriminator is None else discriminator
     tricks, augment = config.targets, config.augment
 
     def schedule(o: OptimConfig) -> Callable[[Array], Array]:
@@ -188,12 +151,62 @@ def build(
         shape=tuple(shape),
         z_dim=m.z_dim,
         z_distribution=m.z_distribution,
-        num_classes=num_classes if conditional else 0,
+        num_classes=num_classes,
         d_steps_per_g_step=config.train.d_steps_per_g_step or 1,
         accumulate=config.train.accumulate,
         order=config.train.order,
         axis_name=axis_name,
     )
+
+
+def _check_data(config: Config, shape: tuple[int, ...], num_classes: int) -> None:
+    """Refuses what the configuration asks of examples of another kind."""
+    m = config.model
+    if m.g_conditioning != "none" and num_classes < 1:
+        raise UserError(
+            f"model.g_conditioning is {m.g_conditioning!r}, but the data have no classes: it must be 'none', "
+            "and so must model.d_conditioning."
+        )
+    if m.output == "linear" and len(shape) == 3:
+        raise UserError("model.output 'linear' is for points; images need 'tanh' or 'sigmoid'.")
+    if config.augment.policy and len(shape) != 3:
+        raise UserError(f"augment.policy {config.augment.policy} is for images, but the data are points; set it to ().")
+
+
+def _networks(
+    config: Config, shape: tuple[int, ...], axis_name: str | None, num_classes: int, codes: Codes | None
+) -> tuple[nn.Module, nn.Module]:
+    """The generator and the discriminator of the configured architecture."""
+    m = config.model
+    architecture = ARCHITECTURES[m.architecture]
+    architecture.check(shape, m.channel_multipliers, m.g_kernel_sizes, m.d_kernel_sizes)
+    common: dict[str, Any] = {
+        "base_features": m.base_features,
+        "channel_multipliers": m.channel_multipliers,
+        "axis_name": axis_name,
+        "dtype": jnp.dtype(config.train.dtype),
+        "num_classes": num_classes,
+        "embedding_dim": m.embedding_dim,
+    }
+    generator = architecture.generator(
+        shape=tuple(shape),
+        kernel_sizes=m.g_kernel_sizes,
+        output=m.output,
+        spectral_norm=m.g_spectral_norm,
+        batch_norm=m.g_batch_norm,
+        conditioning=m.g_conditioning,
+        **common,
+    )
+    discriminator = architecture.discriminator(
+        kernel_sizes=m.d_kernel_sizes,
+        spectral_norm=m.d_spectral_norm,
+        batch_norm=m.d_batch_norm,
+        conditioning=m.d_conditioning,
+        minibatch_stddev=m.minibatch_stddev,
+        heads=((HEAD, codes.outputs),) if codes else (),
+        **common,
+    )
+    return generator, discriminator
 
 
 def make_hyper(config: Config) -> Hyper:
