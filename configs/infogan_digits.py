@@ -3,6 +3,7 @@
 Command: python -m jaxgan.main --config=configs/infogan_digits.py --workdir=runs/infogan
 Result: seed 0: the categorical code is the digit's class for 36.7 % of 2,000 samples (best assignment, by a classifier
 that is right about 98.9 % of the held-out digits). It is learned, but mostly stands for something else than the class.
+That was before codes got a random stream of their own; not run again.
 """
 
 from jaxgan import defaults

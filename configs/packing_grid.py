@@ -6,8 +6,8 @@ smaller networks (three layers of 128; theirs G four of 400 with batch norm, D t
 Published, mean of 10 runs: without packing 17.3 modes, 94.8 % of high quality; with 4: 24.8 modes, 93.6 %.
 
 Command: python -m jaxgan.main --config=configs/packing_grid.py:4 --workdir=runs/packing4 --config.seed=0
-Result: packing 4, seed 0: 25 of 25 modes, 91.6 % of 2,500 samples of high quality, reverse KL 0.13. The others: not
-yet run; `python -m benchmarks.modes` runs them.
+Result: packing 4, seed 0: 25 of 25 modes, 91.6 % of 2,500 samples of high quality, reverse KL 0.13, by the same
+steps and settings in memory, not by the command. The others: not yet run; `python -m benchmarks.modes` runs them.
 """
 
 from jaxgan import defaults

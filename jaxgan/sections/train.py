@@ -68,8 +68,8 @@ class TrainConfig:
     init_from: str = ""  # another run's workdir, whose weights this one starts from
     profile_at: int = 0  # write a profiler trace of `profile_steps` steps from this step on; 0: never
     # Steps in one compiled call, with the data of all of them on the device: for accelerators, where a step is so short
-    # that the host cannot keep up. All else happens between calls, so the intervals are multiples of it. A CPU gains
-    # where there are no convolutions, and loses where there are.
+    # that the host cannot keep up. All else happens between calls, so the intervals are multiples of it. On a CPU it is
+    # for networks without convolutions, and refused for others.
     steps_per_call: int = 1
 
     def __post_init__(self):
