@@ -1,0 +1,111 @@
+"""Frechet distance of Gaussians that are fitted to features; on Inception's it is called FID."""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+from absl import logging
+
+ROWS = 1024  # turned to float64 at a time
+
+
+class Statistics(NamedTuple):
+    """Mean f64[F] and unbiased covariance f64[F, F] of `n` feature vectors."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    n: int
+
+
+def statistics(features: np.ndarray) -> Statistics:
+    """Mean and covariance, divided by N - 1, of features f[N, F]; in float64 and from differences to the mean.
+
+    `merge` joins those of several blocks.
+
+    Raises:
+      ValueError: fewer than two rows, or values that are not finite.
+
+    >>> statistics(np.array([[0.0], [2.0]])).covariance
+    array([[2.]])
+    """
+    features = np.asarray(features)
+    n = len(features)
+    if features.ndim != 2 or n < 2:
+        raise ValueError(f"features are {features.shape}: they must be [N, F] with N of 2 or more.")
+    mean = features.mean(axis=0, dtype=np.float64)
+    if not np.isfinite(mean).all():
+        raise ValueError("features hold values that are not finite.")
+    squares = np.zeros((features.shape[1], features.shape[1]))
+    for start in range(0, n, ROWS):
+        rows = features[start : start + ROWS] - mean
+        squares += rows.T @ rows
+    return Statistics(mean, squares / (n - 1), n)
+
+
+def merge(a: Statistics, b: Statistics) -> Statistics:
+    """The statistics of two blocks together (Chan et al. 1983, https://doi.org/10.2307/2683386).
+
+    Raises:
+      ValueError: other numbers of features.
+    """
+    _check(a, b)
+    n = a.n + b.n
+    apart = b.mean - a.mean
+    squares = (a.n - 1) * a.covariance + (b.n - 1) * b.covariance + a.n * b.n / n * np.outer(apart, apart)
+    return Statistics(a.mean + b.n / n * apart, squares / (n - 1), n)
+
+
+def frechet_distance(a: Statistics, b: Statistics) -> float:
+    """|m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a^1/2 S_b S_a^1/2)^1/2): 0 is best, in the features' squared unit.
+
+    The square of the 2-Wasserstein distance of two Gaussians (Dowson & Landau 1982,
+    https://doi.org/10.1016/0047-259X(82)90077-X; Heusel et al. 2017, https://arxiv.org/abs/1706.08500). Both roots are
+    symmetric, by eigenvalues, of which negative ones are rounding errors and count as 0: so it needs no inverse and no
+    term added to the diagonal where there are fewer examples than features. Never negative, and exactly 0 for the same
+    statistics. With finite N it is biased upwards by about c / N (https://arxiv.org/abs/1911.07023): compare equal N.
+
+    Raises:
+      ValueError: other numbers of features.
+
+    >>> one, two = (Statistics(np.zeros(1), np.array([[v]]), 100) for v in (1.0, 9.0))
+    >>> frechet_distance(one, two)  # (3 - 1)^2
+    4.0
+    """
+    _check(a, b)
+    for s in (a, b):
+        if s.n < len(s.mean):
+            _warn_of_rank(s.n, len(s.mean))
+    if np.array_equal(a.mean, b.mean) and np.array_equal(a.covariance, b.covariance):
+        return 0.0
+    return distance_to(a, root(a.covariance), b)
+
+
+def distance_to(a: Statistics, root_a: np.ndarray, b: Statistics) -> float:
+    """`frechet_distance` where the root of a's covariance is known."""
+    mixed = np.linalg.eigvalsh(root_a @ b.covariance @ root_a)
+    roots = np.sqrt(np.maximum(mixed, 0)).sum()
+    apart = a.mean - b.mean
+    return max(0.0, float(apart @ apart + np.trace(a.covariance) + np.trace(b.covariance) - 2 * roots))
+
+
+def root(covariance: np.ndarray) -> np.ndarray:
+    """The symmetric square root of a positive semidefinite matrix."""
+    values, vectors = np.linalg.eigh(covariance)
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+
+
+def _check(a: Statistics, b: Statistics) -> None:
+    if a.mean.shape != b.mean.shape or a.covariance.shape != b.covariance.shape:
+        raise ValueError(f"the statistics are of {len(a.mean)} and {len(b.mean)} features: they must be of as many.")
+
+
+@functools.cache  # once for each size, not at each evaluation
+def _warn_of_rank(n: int, d: int) -> None:
+    logging.warning(
+        "The covariance of %d features is fitted to %d examples only, so it has no full rank and the Frechet distance "
+        "is biased strongly: take more examples than features.",
+        d,
+        n,
+    )

@@ -1,0 +1,144 @@
+"""A score with the protocol it was measured by; scores of unlike protocol are not compared."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from jaxgan.errors import UserError
+
+WEIGHTS = ("ema", "raw", "folder")
+BETTER = ("lower", "higher")
+MAY_DIFFER = ("step", "checkpoint")  # what a comparison is for
+
+
+class UnlikeProtocolError(UserError):
+    """Two scores that were not measured alike."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """How a score was measured.
+
+    Attributes:
+      features: name of the extractor, such as "cnn_embedded_mnist".
+      features_hash: of its weights.
+      data, split: the real examples.
+      n_real, n_fake: number of real and of generated examples.
+      resize: what was done to their size before the extractor, such as "none".
+      weights: the generator's: "ema", "raw", or "folder" for images from elsewhere.
+      seed: of the latents and of whatever else was drawn.
+      details: what the score itself adds, such as "k=3" or "100 subsets of 1000".
+      step: completed G updates; None where it is not known.
+      checkpoint: where the generator or the images came from.
+    """
+
+    features: str
+    features_hash: str
+    data: str
+    split: str
+    n_real: int
+    n_fake: int
+    resize: str = "none"
+    weights: str = "ema"
+    seed: int = 0
+    details: str = ""
+    step: int | None = None
+    checkpoint: str = ""
+
+    def __post_init__(self) -> None:
+        if self.weights not in WEIGHTS:
+            raise ValueError(f"weights are {self.weights!r}: they must be one of {', '.join(WEIGHTS)}.")
+        if min(self.n_real, self.n_fake) < 1:
+            raise ValueError(f"n_real is {self.n_real} and n_fake {self.n_fake}: they must be 1 or more.")
+
+    def __str__(self) -> str:
+        resized = "not resized" if self.resize == "none" else f"resized: {self.resize}"
+        parts = [
+            f"features {self.features} {self.features_hash}",
+            f"{self.n_fake:,} generated against {self.n_real:,} of {self.data} {self.split}",
+            resized,
+            f"weights {self.weights}" + ("" if self.step is None else f" of step {self.step}"),
+            f"seed {self.seed}",
+        ]
+        return ", ".join([*parts, self.details] if self.details else parts)
+
+    def differences(self, other: Protocol) -> list[str]:
+        """The fields that forbid a comparison, each as "n_fake (1000 and 10000)"."""
+        pairs = ((f.name, getattr(self, f.name), getattr(other, f.name)) for f in dataclasses.fields(self))
+        return [f"{name} ({a} and {b})" for name, a, b in pairs if a != b and name not in MAY_DIFFER]
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """A number, which way is better, its 95 % interval where there is one, and how it was measured."""
+
+    name: str
+    value: float
+    better: str  # lower | higher
+    protocol: Protocol
+    interval: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.better not in BETTER:
+            raise ValueError(f"better is {self.better!r}: it must be one of {', '.join(BETTER)}.")
+        if not all(math.isfinite(x) for x in (self.value, *(self.interval or ()))):
+            raise ValueError(f"the score {self.name} is {self.value} with interval {self.interval}: it must be finite.")
+        if self.interval and not self.interval[0] <= self.interval[1]:
+            raise ValueError(f"the interval of {self.name} is {self.interval}: its ends must be in order.")
+
+    def __str__(self) -> str:
+        interval = f" [{self.interval[0]:.4g}, {self.interval[1]:.4g}]" if self.interval else ""
+        return f"{self.name} {self.value:.4g}{interval}, {self.better} is better ({self.protocol})"
+
+    @property
+    def tag(self) -> str:
+        """What curves call it: see `tag`."""
+        return tag(self.name, self.protocol.n_fake, self.protocol.features)
+
+    def better_than(self, other: Score) -> bool:
+        """Whether this value is strictly better than the other's, whatever their intervals.
+
+        Raises:
+          UnlikeProtocolError: another score, or protocols that differ in more than step and checkpoint.
+        """
+        found = self.protocol.differences(other.protocol)
+        if self.name != other.name:
+            found.insert(0, f"name ({self.name} and {other.name})")
+        if found:
+            raise UnlikeProtocolError(f"These scores cannot be compared, for they differ in {', '.join(found)}.")
+        return self.value < other.value if self.better == "lower" else self.value > other.value
+
+    def to_dict(self) -> dict[str, Any]:
+        """What JSON can hold; `from_dict` gives the same score back."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Score:
+        """The score of `to_dict`, also after JSON turned tuples into lists.
+
+        Raises:
+          ValueError: keys that are missing or not known, or values that no score has.
+        """
+        try:
+            rest = dict(values)
+            interval = rest.pop("interval", None)
+            protocol = Protocol(**rest.pop("protocol"))
+            return cls(**rest, protocol=protocol, interval=None if interval is None else tuple(interval))
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"this is no score as it is written by jaxgan: {error}.") from None
+
+
+def tag(name: str, n_fake: int, features: str) -> str:
+    """The name of a scalar: "eval/", the score, how many examples were generated, and the features.
+
+    The Frechet distance is called FID on the Inception network alone.
+
+    >>> tag("fd", 10_000, "cnn_embedded_mnist"), tag("fd", 2500, "inception_v3_fid")
+    ('eval/fd_10k_cnn_embedded_mnist', 'eval/fid_2500')
+    """
+    count = f"{n_fake // 1000}k" if n_fake % 1000 == 0 else str(n_fake)
+    if name == "fd" and features.startswith("inception_v3"):
+        return f"eval/fid_{count}"
+    return f"eval/{name}_{count}_{features}"

@@ -1,0 +1,113 @@
+import dataclasses
+import json
+import math
+
+import pytest
+
+from jaxgan.errors import UserError
+from jaxgan.metrics.scores import Protocol, Score, UnlikeProtocolError, tag
+
+PROTOCOL = Protocol("cnn_x", "0123", "embedded/mnist", "test", n_real=1000, n_fake=10_000, details="k=3", step=500)
+SCORE = Score("fd", 2.5, "lower", PROTOCOL, (2.25, 3.0))
+# Another value for each field, so that a field that is added is asked for one here.
+OTHERS = {
+    "features": "cnn_y",
+    "features_hash": "4567",
+    "data": "embedded/digits",
+    "split": "train",
+    "n_real": 999,
+    "n_fake": 1000,
+    "resize": "299 px",
+    "weights": "raw",
+    "seed": 1,
+    "details": "k=5",
+    "step": 600,
+    "checkpoint": "runs/a",
+}
+
+
+@pytest.mark.parametrize("score", [SCORE, dataclasses.replace(SCORE, interval=None)])
+def test_score_survives_json(score):
+    assert Score.from_dict(json.loads(json.dumps(score.to_dict()))) == score
+
+
+@pytest.mark.parametrize("change", [{"value": None}, {"valeu": 1.0}, {"protocol": {"step": 1}}])
+def test_score_refuses_what_is_none(change):
+    values = {k: v for k, v in (SCORE.to_dict() | change).items() if v is not None}
+    with pytest.raises(ValueError, match="no score"):
+        Score.from_dict(values)
+
+
+@pytest.mark.parametrize(("better", "first", "second"), [("lower", True, False), ("higher", False, True)])
+def test_better_goes_by_direction(better, first, second):
+    low, high = (dataclasses.replace(SCORE, value=v, better=better) for v in (1.0, 2.0))
+    assert (low.better_than(high), high.better_than(low), low.better_than(low)) == (first, second, False)
+
+
+def test_every_field_of_a_protocol_is_tried():
+    assert [f.name for f in dataclasses.fields(Protocol)] == list(OTHERS)
+
+
+@pytest.mark.parametrize("field", [name for name in OTHERS if name not in ("step", "checkpoint")])
+def test_scores_of_unlike_protocol_are_not_compared(field):
+    other = dataclasses.replace(SCORE, protocol=dataclasses.replace(PROTOCOL, **{field: OTHERS[field]}))
+    with pytest.raises(
+        UnlikeProtocolError, match=rf"differ in {field} \({getattr(PROTOCOL, field)} and {OTHERS[field]}\)\.$"
+    ):
+        SCORE.better_than(other)
+
+
+@pytest.mark.parametrize("field", ["step", "checkpoint"])
+def test_scores_along_a_run_are_compared(field):
+    protocol = dataclasses.replace(PROTOCOL, **{field: OTHERS[field]})
+    assert SCORE.better_than(dataclasses.replace(SCORE, value=9.0, protocol=protocol))
+
+
+def test_unlike_scores_are_not_compared_in_a_user_s_sentence():
+    with pytest.raises(UserError, match=r"differ in name \(fd and kid\), seed \(0 and 1\)"):
+        SCORE.better_than(dataclasses.replace(SCORE, name="kid", protocol=dataclasses.replace(PROTOCOL, seed=1)))
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "features", "expected"),
+    [
+        ("fd", 10_000, "cnn_x", "eval/fd_10k_cnn_x"),
+        ("fd", 1000, "cnn_x", "eval/fd_1k_cnn_x"),
+        ("fd", 2500, "cnn_x", "eval/fd_2500_cnn_x"),
+        ("fd", 500, "cnn_x", "eval/fd_500_cnn_x"),
+        ("fd", 50_000, "inception_v3_fid", "eval/fid_50k"),
+        ("kid", 50_000, "inception_v3_fid", "eval/kid_50k_inception_v3_fid"),
+        ("fd", 10_000, "not_inception_v3", "eval/fd_10k_not_inception_v3"),
+    ],
+)
+def test_tag_names_number_and_features(name, n, features, expected):
+    assert tag(name, n, features) == expected
+    protocol = dataclasses.replace(PROTOCOL, n_fake=n, features=features)
+    assert dataclasses.replace(SCORE, name=name, protocol=protocol).tag == expected
+
+
+def test_text_tells_value_interval_and_protocol():
+    for part in ("fd 2.5 [2.25, 3], lower", "cnn_x 0123", "10,000 generated", "1,000 of", "step 500", "k=3"):
+        assert part in str(SCORE)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"value": math.nan}, "must be finite"),
+        ({"interval": (0.0, math.inf)}, "must be finite"),
+        ({"interval": (2.0, 1.0)}, "in order"),
+        ({"better": "larger"}, "lower, higher"),
+    ],
+)
+def test_score_refuses_nonsense(change, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        dataclasses.replace(SCORE, **change)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"), [({"weights": "best"}, "ema, raw, folder"), ({"n_fake": 0}, "1 or more")]
+)
+def test_protocol_refuses_nonsense(change, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        dataclasses.replace(PROTOCOL, **change)
