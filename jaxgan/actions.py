@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxgan import history
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.codes import sweep
 from jaxgan.data import Source, synthetic_modes
@@ -20,6 +21,7 @@ from jaxgan.grid import grid, save_png, to_uint8
 from jaxgan.metrics.modes import count_modes
 from jaxgan.monitor.curves import draw_curves, draw_points
 from jaxgan.passes import g_inputs
+from jaxgan.scoring import Scorer
 from jaxgan.state import GANState
 from jaxgan.steps import sample
 from jaxgan.writers import metric_writers, periodic_actions
@@ -197,18 +199,36 @@ class Curves:
 
 
 class Save:
-    """Saves the whole state, if the step's scalars are finite.
+    """Saves the whole state, with the step's scores if it has any, provided that its scalars are finite.
 
     What is written of the steps before must be on disk first: they will not be run again.
     """
 
     def __init__(self, checkpoints: Checkpoints, writer: metric_writers.MetricWriter):
         self._checkpoints, self._writer = checkpoints, writer
+        self.scores: tuple[int, dict[str, float]] = (-1, {})  # of the last evaluation, and its step
 
     def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
         check_finite(step, metrics)
         self._writer.flush()
-        self._checkpoints.save(step, state)
+        scored, scores = self.scores
+        self._checkpoints.save(step, state, scores if scored == step else None)
+
+
+class Evaluate:
+    """Scores the generator: scalars, and a line of `evaluation.jsonl`; the checkpoint of the step gets them too."""
+
+    def __init__(self, scorer: Scorer, writer: metric_writers.MetricWriter, save: Save, workdir: Path):
+        self._scorer, self._writer, self._save, self._workdir = scorer, writer, save, workdir
+
+    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+        check_finite(step, metrics)
+        found = self._scorer(state)
+        values = {score.tag: score.value for score in found.values()}
+        self._writer.write_scalars(step, values)
+        history.record(self._workdir / history.FILE, "train", found.values())
+        self._save.scores = (step, values)
+        print(f"step {step}  " + "  ".join(f"{name} {score.value:.4g}" for name, score in found.items()), flush=True)
 
 
 def _duration(seconds: float) -> str:

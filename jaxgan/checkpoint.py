@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import zlib
@@ -31,19 +32,24 @@ class Checkpoints:
     Args:
       workdir: of the run.
       keep: how many of the newest stay; None: only to read, so that a run in progress is not disturbed.
+      rank: the tag of the score by which the best one stays too, and which direction is better; None: none does.
     """
 
-    def __init__(self, workdir: str | os.PathLike, keep: int | None = None):
+    def __init__(self, workdir: str | os.PathLike, keep: int | None = None, rank: tuple[str, str] | None = None):
         self.directory = Path(workdir).absolute() / "checkpoints"
-        self._keep = keep
+        self._keep, self._rank = keep, rank
         self._manager = self._open()
 
     def _open(self):
         import orbax.checkpoint as ocp
         from orbax.checkpoint import checkpoint_managers
 
+        newest = checkpoint_managers.LatestN(self._keep)
+        best = checkpoint_managers.BestN(self._merit, n=1, keep_checkpoints_without_metrics=False)
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=checkpoint_managers.LatestN(self._keep),
+            preservation_policy=checkpoint_managers.AnyPreservationPolicy([newest, best]) if self._rank else newest,
+            # Without it Orbax writes no scores to disk, and a resumed run would know of no best one.
+            best_fn=self._merit if self._rank else None,
             create=self._keep is not None,
             # What an interrupted save left behind; a reader would take the save of the run in progress for that.
             cleanup_tmp_directories=self._keep is not None,
@@ -52,31 +58,50 @@ class Checkpoints:
         )
         return ocp.CheckpointManager(self.directory, options=options, item_names=("state", "meta"))
 
+    def _merit(self, scores: dict[str, float]) -> float:
+        """Of a checkpoint, higher is better; those scored otherwise, before a resume, come last."""
+        tag, direction = self._rank or ("", "")
+        sign = -1 if direction == "lower" else 1
+        return sign * scores[tag] if tag in scores else -math.inf
+
     def steps(self) -> list[int]:
         """Steps of the finished checkpoints, oldest first."""
         self.wait()
         return sorted(self._manager.all_steps())
 
-    def save(self, step: int, state: Any) -> None:
-        """Saves the state after `step` steps, unless that step is saved already."""
+    def best(self, tag: str, direction: str) -> int | None:
+        """The step of the checkpoint with the best score of this tag, the latest of equals; None: there is none."""
+        import orbax.checkpoint as ocp
+
+        merits = {}
+        for step in self.steps():
+            meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())).meta
+            if tag in meta.get("scores", {}):
+                merits[step] = meta["scores"][tag] * (-1 if direction == "lower" else 1)
+        return max(merits, key=lambda step: (merits[step], step), default=None)
+
+    def save(self, step: int, state: Any, scores: dict[str, float] | None = None) -> None:
+        """Saves the state after `step` steps with its scores, if it has any, unless that step is saved already."""
         import orbax.checkpoint as ocp
 
         if step in self._manager.all_steps():
             return
         # A copy on the host: the next step is given the device's buffers while the file is still being written.
         host = jax.tree.map(np.array, jax.device_get(state))
-        meta = {"step": step, "crc32": digest(host)}
+        meta = {"step": step, "crc32": digest(host), "scores": scores or {}}
         self._manager.save(
             step,
             args=ocp.args.Composite(state=ocp.args.StandardSave(host), meta=ocp.args.JsonSave(meta)),
+            metrics=scores,
             force=True,  # else a step before the newest one is left out without a word
         )
 
-    def restore(self, target: Any, *, repair: bool = False) -> tuple[int, Any] | None:
+    def restore(self, target: Any, *, repair: bool = False, only: int | None = None) -> tuple[int, Any] | None:
         """The newest checkpoint that is whole, as `(step, state)`, or None where there is none at all.
 
         Args:
           target: the state as `ShapeDtypeStruct`s, with the shardings to restore to.
+          only: the step of the one checkpoint that is wanted, which must be there.
           repair: move damaged checkpoints newer than the one used to `workdir/damaged`, so that their steps can be
             saved anew.
 
@@ -84,7 +109,7 @@ class Checkpoints:
           UserError: there are checkpoints but none of them can be read; nothing is moved then.
         """
         damaged: dict[int, str] = {}
-        for step in reversed(self.steps()):
+        for step in reversed(self.steps() if only is None else [only]):
             try:
                 state = self._restore(step, target)
             except Exception as error:  # any of a dozen types, by what is damaged
@@ -93,7 +118,7 @@ class Checkpoints:
                 reason = " ".join(str(error).split())[:200]
                 damaged[step] = f"{type(error).__name__}: {reason}"
                 logging.warning(
-                    "The checkpoint %s is damaged (%s); trying the one before it.",
+                    "The checkpoint %s is damaged (%s).",
                     self.directory / str(step),
                     damaged[step],
                 )

@@ -43,10 +43,14 @@ from jaxgan.sections import (
 )
 
 # What may differ between a run and its resumption: none of it changes what a step computes.
-RESUMABLE = frozenset(
-    f"train.{name}"
-    for name in ("num_steps", "log_every", "sample_every", "checkpoint_every", "keep", "profile_at", "init_from")
-) | {"data.data_dir"}
+RESUMABLE = (
+    frozenset(
+        f"train.{name}"
+        for name in ("num_steps", "log_every", "sample_every", "checkpoint_every", "keep", "profile_at", "init_from")
+    )
+    | {f"eval.{f.name}" for f in dataclasses.fields(EvalConfig)}
+    | {"data.data_dir"}
+)
 
 
 @dataclass(frozen=True)

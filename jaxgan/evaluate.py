@@ -1,16 +1,25 @@
-"""What a run's generator is worth, by a classifier trained on the real training split."""
+"""What a run's generator is worth."""
 
 from __future__ import annotations
 
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan import codes
-from jaxgan.data import Source, load, to_floats
+from jaxgan import codes, history
+from jaxgan.config import Config
+from jaxgan.data import Source, to_floats
+from jaxgan.data import load as load_source
 from jaxgan.draws import seed_keys
 from jaxgan.errors import UserError
+from jaxgan.gan import build
+from jaxgan.judge import labelled_splits, load_split
 from jaxgan.metrics.classifier import load_classifier
 from jaxgan.metrics.conditional import (
     Assignment,
@@ -21,8 +30,12 @@ from jaxgan.metrics.conditional import (
     within_class_diversity,
 )
 from jaxgan.metrics.features import Features
+from jaxgan.metrics.scores import Score
+from jaxgan.parallel import AXIS, Devices
 from jaxgan.passes import g_inputs
-from jaxgan.sampling import Sampler
+from jaxgan.sampling import Sampler, load
+from jaxgan.scoring import Scorer
+from jaxgan.state import GANState
 
 
 class Obedience(NamedTuple):
@@ -78,9 +91,71 @@ def code_meaning(sampler: Sampler, num: int = 2000, seed: int = 0) -> CodeMeanin
 
 
 def _judge(sampler: Sampler) -> tuple[Features, Source]:
-    d = sampler.config.data
-    splits = [
-        load(d.source, name=d.name, split=split, data_dir=d.data_dir, image_size=d.image_size, classes=d.classes)
-        for split in ("train", "test")
-    ]
-    return load_classifier(*splits, output=sampler.config.model.output), splits[1]
+    train, test = labelled_splits(sampler.config)
+    return load_classifier(train, test, output=sampler.config.model.output), test
+
+
+def evaluate(
+    workdir: str | os.PathLike | None = None,
+    config: Config | None = None,
+    checkpoint: str | int = "latest",
+    folder: str | os.PathLike | None = None,
+    num_samples: int | None = None,
+    generator: nn.Module | None = None,
+    discriminator: nn.Module | None = None,
+) -> dict[str, Score]:
+    """Scores a run's generator, or a folder of images, by the section `eval` of a configuration.
+
+    Twice the same checkpoint gives the same numbers, bit for bit. A run's scores are appended to its
+    `evaluation.jsonl`.
+
+    Args:
+      workdir: of the run; None: `folder` is scored against the data of `config`.
+      config: whose section `eval` stands for the run's own.
+      checkpoint: as in `sampling.load`.
+      folder: of PNG or JPEG images, of the data's size, to be scored in place of the run's samples.
+      num_samples: in place of `eval.num_samples`; of a folder, the first so many images, and all by default.
+      generator, discriminator: the caller's own modules, if the run was trained with them.
+
+    Returns:
+      The scores by name, in the order of `eval.metrics`.
+
+    Raises:
+      UserError: neither a run nor a folder, or whatever cannot be loaded or scored, in one sentence.
+    """
+    state: GANState | None = None
+    if workdir is not None:
+        sampler = load(workdir, generator, discriminator, checkpoint)
+        ours = dataclasses.replace(sampler.config, eval=config.eval if config else sampler.config.eval)
+        state = sampler.state
+    elif config is None or folder is None:
+        raise UserError("there is nothing to evaluate: name a workdir, or a folder together with a configuration.")
+    else:
+        ours = config
+    if num_samples is not None:
+        ours = dataclasses.replace(ours, eval=dataclasses.replace(ours.eval, num_samples=num_samples))
+    devices = Devices()
+    source = load_split(ours, ours.data.split)
+    gan = build(ours, source.shape, AXIS, generator, discriminator, len(source.class_names))
+    scorer = Scorer(ours, gan, devices)
+    if folder is None:
+        assert state is not None
+        found = scorer(state)
+    else:
+        images = load_source("folder", data_dir=os.fspath(folder), max_examples=num_samples or 0)
+        found = scorer.of_images(images.read(np.arange(len(images))), os.fspath(folder))
+    if workdir is not None:
+        history.record(Path(workdir) / history.FILE, "evaluate", found.values())
+    return found
+
+
+def table(scores: Mapping[str, Score]) -> str:
+    """Scores as Markdown, with the protocol of each below."""
+    lines = ["| score | value | 95 % interval | better |", "| --- | --- | --- | --- |"]
+    for score in scores.values():
+        interval = f"{score.interval[0]:.5g} to {score.interval[1]:.5g}" if score.interval else ""
+        lines.append(f"| {score.tag.removeprefix('eval/')} | {score.value:.5g} | {interval} | {score.better} |")
+    protocols: dict[str, list[str]] = {}
+    for score in scores.values():
+        protocols.setdefault(str(score.protocol), []).append(score.name)
+    return "\n".join([*lines, "", *(f"{', '.join(names)}: {protocol}" for protocol, names in protocols.items())])

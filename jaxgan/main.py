@@ -1,7 +1,9 @@
-"""jaxgan trains GANs and draws samples from them.
+"""jaxgan trains GANs, draws samples from them and scores them.
 
 Train, or go on training: jaxgan --config=configs/mnist.py --workdir=runs/mnist [--config.train.num_steps=5000 ...]
 Draw samples:             jaxgan --mode=sample --workdir=runs/mnist --out=samples.png
+Score a run:              jaxgan --mode=evaluate --workdir=runs/mnist [--checkpoint=best] [--num=10000]
+Score a folder of images: jaxgan --mode=evaluate --config=configs/mnist.py --folder=images/
 """
 
 # Thin: all that is done here can be called. JAX is imported only once the flags are known to be right.
@@ -21,24 +23,30 @@ from jaxgan.errors import MACHINE, UserError, suggest
 FLAGS = flags.FLAGS
 APPLICABLE = {
     "train": ("config", "config.KEY", "cpu_devices"),
-    "sample": ("num", "out", "seed", "truncation", "label"),
+    "sample": ("num", "out", "seed", "truncation", "label", "checkpoint"),
+    "evaluate": ("config", "config.KEY", "cpu_devices", "num", "checkpoint", "folder"),
 }  # mode -> its flags
 INTERRUPTED = 130  # the shell's code for Ctrl-C
 
 config_flags.DEFINE_config_file(
-    "config", None, "train: experiment, such as configs/mnist.py; --config.KEY=VALUE after it changes it."
+    "config",
+    None,
+    "train: experiment, such as configs/mnist.py; --config.KEY=VALUE after it changes it. evaluate: its section eval "
+    "stands for the run's own; without --workdir, --folder is scored against its data.",
 )
 flags.DEFINE_string("workdir", None, "Directory of the run.")
 flags.DEFINE_enum("mode", "train", list(APPLICABLE), "What to do.")
 flags.DEFINE_integer(
     "cpu_devices",
     None,
-    "train: devices made of the CPU's cores; default: as many as divide the batch, or 1 for dense networks.",
+    "train, evaluate: devices made of the CPU's cores; default: as many as divide the batch, or 1 for dense networks.",
 )
-flags.DEFINE_integer("num", 64, "sample: how many.")
+flags.DEFINE_integer("num", None, "sample: how many; default: 64. evaluate: how many; default: eval.num_samples.")
 flags.DEFINE_string("out", None, "sample: where to, FILE.png for one grid or DIR/ for one file per image.")
 flags.DEFINE_integer("seed", 0, "sample: of the latents.")
 flags.DEFINE_float("truncation", None, "sample: bound on every latent coordinate; default: none.")
+flags.DEFINE_string("checkpoint", "latest", "sample, evaluate: latest, best, or the step of one.")
+flags.DEFINE_string("folder", None, "evaluate: images to score in place of the run's samples.")
 flags.DEFINE_string("label", None, "sample: name or number of the class that all are of; default: each in turn.")
 
 
@@ -75,9 +83,11 @@ def main(argv: Sequence[str]) -> int:
         if name in FLAGS and FLAGS[name].present and name not in APPLICABLE[mode]:
             allowed = ", ".join(f"--{n}" for n in ("workdir", *APPLICABLE[mode]))
             raise UserError(f"--{name} does not apply to --mode={mode}: allowed are {allowed}.")
-    if not FLAGS.workdir:
+    workdir = os.path.expanduser(FLAGS.workdir) if FLAGS.workdir else None
+    if mode == "evaluate":
+        return evaluate(workdir)
+    if workdir is None:
         raise UserError("--workdir is missing: name the directory of the run.")
-    workdir = os.path.expanduser(FLAGS.workdir)
     return train(workdir) if mode == "train" else sample(workdir)
 
 
@@ -91,10 +101,11 @@ def train(workdir: str) -> int:
     from jaxgan.parallel import use_cpu_devices_for
 
     use_cpu_devices_for(config, FLAGS.cpu_devices)
+    from jaxgan.train import is_complete
     from jaxgan.train import train as run
 
     state = run(config, workdir)
-    return 0 if int(state.step) >= config.train.num_steps else INTERRUPTED
+    return 0 if is_complete(config, workdir, int(state.step)) else INTERRUPTED
 
 
 def sample(workdir: str) -> int:
@@ -104,8 +115,28 @@ def sample(workdir: str) -> int:
     from jaxgan.sampling import load
 
     out = os.path.expanduser(FLAGS.out)
-    files = load(workdir).save(out, FLAGS.num, FLAGS.seed, FLAGS.truncation, FLAGS.label)
+    sampler = load(workdir, checkpoint=FLAGS.checkpoint)
+    files = sampler.save(out, 64 if FLAGS.num is None else FLAGS.num, FLAGS.seed, FLAGS.truncation, FLAGS.label)
     print(f"wrote {files[0]}" + (f" and {len(files) - 1} more" if len(files) > 1 else ""))
+    return 0
+
+
+def evaluate(workdir: str | None) -> int:
+    """`--mode=evaluate`."""
+    from jaxgan.config import as_config
+
+    config = None if FLAGS.config is None else as_config(FLAGS.config)
+    if workdir is None and (config is None or FLAGS.folder is None):
+        raise UserError("--workdir is missing: name the directory of the run, or --folder together with --config.")
+    from jaxgan.parallel import use_cpu_devices
+    from jaxgan.scoring import BLOCK
+
+    use_cpu_devices(FLAGS.cpu_devices, BLOCK)
+    from jaxgan.evaluate import evaluate as run
+    from jaxgan.evaluate import table
+
+    folder = os.path.expanduser(FLAGS.folder) if FLAGS.folder else None
+    print(table(run(workdir, config, FLAGS.checkpoint, folder, FLAGS.num)), flush=True)
     return 0
 
 

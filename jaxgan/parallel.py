@@ -163,6 +163,19 @@ class Devices:
             devices=None if self.devices == jax.devices() else self.devices,
         )
 
+    def map_examples(self, f: Callable, joined: bool = False) -> Callable:
+        """Compiles `f(variables, examples)` for replicated variables and examples as `split` gives them.
+
+        What it returns has a leading axis of devices too; with `joined` it is equal on all devices, and has none.
+        """
+        return jax.pmap(
+            f,
+            axis_name=AXIS,
+            in_axes=(None, 0),
+            out_axes=None if joined else 0,
+            devices=None if self.devices == jax.devices() else self.devices,
+        )
+
     def shard_map(self, step: Callable) -> Callable:
         """The same by the newer map, which `jax.export` takes: there batch leaves are those of the global batch.
 
@@ -199,6 +212,11 @@ class Devices:
     def abstract(self, tree: Any) -> Any:
         """Shapes, types and places of a replicated tree: the target of a restore on whatever devices there are."""
         return jax.tree.map(partial(_abstract, sharding=self.replicated), tree)
+
+    def split(self, examples: Any) -> Any:
+        """Leaves [B, ...] -> [devices, B / devices, ...]."""
+        n = len(self.local)
+        return jax.tree.map(lambda x: x.reshape(n, len(x) // n, *x.shape[1:]), examples)
 
     def shard(self, batches: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """This process's slices of n batches, leaves [B, ...] -> one leaf [devices, n, B / devices, ...]."""

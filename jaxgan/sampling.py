@@ -19,6 +19,7 @@ from jaxgan.draws import seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, build, init
 from jaxgan.grid import grid, save_png, to_uint8
+from jaxgan.history import FILE, training_scores
 from jaxgan.monitor.curves import draw_points
 from jaxgan.parallel import Devices
 from jaxgan.passes import g_inputs
@@ -151,18 +152,23 @@ class Sampler:
 
 
 def load(
-    workdir: str | os.PathLike, generator: nn.Module | None = None, discriminator: nn.Module | None = None
+    workdir: str | os.PathLike,
+    generator: nn.Module | None = None,
+    discriminator: nn.Module | None = None,
+    checkpoint: str | int = "latest",
 ) -> Sampler:
-    """A sampler of a run's newest whole checkpoint.
+    """A sampler of one of a run's checkpoints.
 
     Args:
       workdir: of the run; nothing in it is changed.
       generator, discriminator: the caller's own modules, if the run was trained with them.
+      checkpoint: "latest", the newest that is whole; "best", by the score of `eval.best_metric` while it was trained;
+        or the step of one.
 
     Raises:
-      UserError: there is no run, no checkpoint yet, or none that can be read.
+      UserError: there is no run, no such checkpoint, or none that can be read.
     """
-    return Sampler(*_restore(workdir, Devices(jax.local_devices()[:1]), generator, discriminator))
+    return Sampler(*_restore(workdir, Devices(jax.local_devices()[:1]), generator, discriminator, checkpoint))
 
 
 def restore_last(
@@ -176,7 +182,9 @@ def restore_last(
     return _restore(workdir, devices, generator, discriminator)[2]
 
 
-def _restore(workdir, devices, generator, discriminator) -> tuple[Config, GAN, GANState, list[str], list[int]]:
+def _restore(
+    workdir, devices, generator, discriminator, checkpoint="latest"
+) -> tuple[Config, GAN, GANState, list[str], list[int]]:
     record = workdirs.read(workdir)
     config, example = record["config"], record["example"]
     classes = example.get("classes", [])
@@ -186,9 +194,26 @@ def _restore(workdir, devices, generator, discriminator) -> tuple[Config, GAN, G
         raise UserError(f"{workdir} has no checkpoint yet.")
     checkpoints = Checkpoints(workdir)
     try:
-        restored = checkpoints.restore(target)
+        restored = checkpoints.restore(target, only=_step(checkpoint, checkpoints, Path(workdir), config))
     finally:
         checkpoints.close()
     if restored is None:
         raise UserError(f"{workdir} has no checkpoint yet.")
     return config, gan, restored[1], classes, example.get("present", [])
+
+
+def _step(checkpoint: str | int, checkpoints: Checkpoints, workdir: Path, config: Config) -> int | None:
+    """The step of the checkpoint that is asked for; None: the newest that is whole."""
+    if checkpoint == "latest":
+        return None
+    steps = checkpoints.steps()
+    if checkpoint == "best":
+        scored = training_scores(workdir / FILE, config.eval.best_metric)
+        best = checkpoints.best(scored[-1].tag, scored[-1].better) if scored else None
+        if best is None:
+            raise UserError(f"{workdir} has no checkpoint with a score to be the best by: train with eval.every set.")
+        return best
+    if not str(checkpoint).isdecimal() or int(checkpoint) not in steps:
+        there = ", ".join(map(str, steps))
+        raise UserError(f"the checkpoint is {checkpoint!r}: it must be latest, best, or one of the steps {there}.")
+    return int(checkpoint)

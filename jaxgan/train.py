@@ -18,17 +18,19 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from jaxgan import actions
+from jaxgan import actions, history
 from jaxgan import workdir as workdirs
 from jaxgan.architectures import ARCHITECTURES
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.combinations import check_groups
 from jaxgan.config import Config, as_config
-from jaxgan.data import Source, check_range, from_arrays, load, make_batch, prefetch
+from jaxgan.data import Source, check_range, from_arrays, make_batch, prefetch
 from jaxgan.draws import Keys, seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, build, make_hyper
+from jaxgan.judge import load_split
 from jaxgan.parallel import AXIS, Devices, check_divisible, scan_steps
+from jaxgan.scoring import Scorer
 from jaxgan.start import find_donor, first_state
 from jaxgan.state import GANState
 from jaxgan.steps import train_step
@@ -66,10 +68,9 @@ def train(
     devices = Devices()
     check_divisible(config.train.batch_size, len(devices.devices))
     devices.check_scan(config.train.steps_per_call, ARCHITECTURES[config.model.architecture].convolutional)
-    if source is None:
-        source = _load(config)
-    elif not isinstance(source, Source):
+    if source is not None and not isinstance(source, Source):
         source = from_arrays(*source) if isinstance(source, tuple) else from_arrays(source)
+    given, source = source, source or load_split(config, config.data.split)
     check_range(source, config.model.output)
     check_groups(config, len(devices.devices))
     gan = build(config, source.shape, AXIS, generator, discriminator, len(source.class_names))
@@ -84,30 +85,42 @@ def train(
         note = workdirs.open_run(run, config, _example(source, gan), devices.description)
         if note:
             print(note, flush=True)
-        checkpoints = Checkpoints(run, config.train.keep)
+        scorer = Scorer(config, gan, devices, given) if config.eval.every else None
+        checkpoints = Checkpoints(run, config.train.keep, scorer.rank if scorer else None)
         stack.callback(checkpoints.close)
         state = first_state(gan, devices, keys, donor, checkpoints, run)
         step = int(state.step)
-        if step >= config.train.num_steps:
-            print(f"{run} is complete: step {step} of {config.train.num_steps}.", flush=True)
+        if ended := is_complete(config, run, step):
+            print(f"{run} is complete: {ended}", flush=True)
             return state
         own: list[Any] = [SummaryWriter(os.fspath(run)), JsonlWriter(run / "metrics.jsonl")]
         for each in own:
             stack.callback(each.close)
         writer = metric_writers.MultiWriter([*own, *writers])
         try:
-            state = _loop(config, gan, devices, keys, source, state, checkpoints, writer, run)
+            state = _loop(config, gan, devices, keys, source, state, checkpoints, scorer, writer, run)
         except actions.NonFiniteError as error:
             good = checkpoints.steps()
             last = f"The last good checkpoint is step {good[-1]}'s." if good else "There is no checkpoint yet."
             raise actions.NonFiniteError(f"{error} {last}") from None
         step = int(state.step)
-    if step < config.train.num_steps:
+    if ended := is_complete(config, run, step):
+        if step < config.train.num_steps:
+            print(f"ended early: {ended}", flush=True)
+    else:
         print(
             f"interrupted and saved at step {step} of {config.train.num_steps}: run the same command to go on.",
             flush=True,
         )
     return state
+
+
+def is_complete(config: Config, workdir: str | os.PathLike, step: int) -> str:
+    """Why a run that is at this step does not go on, as a sentence; empty if it does."""
+    stopped = history.why_ended(Path(workdir) / history.FILE, config.eval, step)
+    if stopped:
+        return f"step {step} of {config.train.num_steps}, since at step {stopped[0]} {stopped[1]}."
+    return f"step {step} of {config.train.num_steps}." if step >= config.train.num_steps else ""
 
 
 def _loop(
@@ -118,13 +131,14 @@ def _loop(
     source: Source,
     state: GANState,
     checkpoints: Checkpoints,
+    scorer: Scorer | None,
     writer: metric_writers.MetricWriter,
     run: Path,
 ) -> GANState:
     t = config.train
-    first, k, n = int(state.step), t.steps_per_call, gan.d_steps_per_g_step
+    first, k, n, every = int(state.step), t.steps_per_call, gan.d_steps_per_g_step, config.eval.every
     progress, save = actions.Progress(t.num_steps, t.batch_size), actions.Save(checkpoints, writer)
-    due = _actions(config, gan, keys, source, state, progress, save, writer, run)
+    due = _actions(config, gan, keys, source, state, scorer, progress, save, writer, run)
 
     def batches(call: int) -> dict[str, np.ndarray]:
         make = partial(
@@ -159,7 +173,7 @@ def _loop(
             for each in range(step - k + 1, step + 1):  # clu's actions want to see all, though only the last can be due
                 for action in due:
                     action(each, state=state, metrics=metrics)
-            if interrupted.is_set():
+            if interrupted.is_set() or (scorer and step % every == 0 and is_complete(config, run, step)):
                 save(step, state=state, metrics=metrics)
                 break
         stream.close()
@@ -172,6 +186,7 @@ def _actions(
     keys: Keys,
     source: Source,
     state: GANState,
+    scorer: Scorer | None,
     progress: actions.Progress,
     save: actions.Save,
     writer: metric_writers.MetricWriter,
@@ -189,11 +204,15 @@ def _actions(
         if gan.codes and actions.drawable(gan):
             sweeps = actions.Sweeps(gan, keys.sample, config.model.output, source, run, writer)
             due.append(actions.at_steps(t.sample_every, t.num_steps, sweeps))
+    every = config.eval.every
+    if scorer:
+        due.append(actions.at_steps(every, t.num_steps, actions.Evaluate(scorer, writer, save, run)))
     due += [
         actions.at_steps(t.log_every, t.num_steps, actions.Log(writer)),
         actions.at_steps(t.log_every, t.num_steps, progress),
         actions.at_steps(t.sample_every, t.num_steps, actions.Curves(run)),
         actions.at_steps(t.checkpoint_every, t.num_steps, save),
+        *([actions.at_steps(every, t.num_steps, save)] if scorer else []),
     ]
     if t.profile_at:
         profile = periodic_actions.Profile(
@@ -205,20 +224,6 @@ def _actions(
         )
         due.append(lambda step, **_: profile(step))
     return due
-
-
-def _load(config: Config) -> Source:
-    d = config.data
-    return load(
-        d.source,
-        name=d.name,
-        split=d.split,
-        data_dir=d.data_dir,
-        image_size=d.image_size,
-        classes=d.classes,
-        max_examples=d.max_examples,
-        on_bad_image=d.on_bad_image,
-    )
 
 
 def _example(source: Source, gan: GAN) -> dict[str, Any]:

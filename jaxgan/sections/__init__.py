@@ -1,9 +1,10 @@
 """The sections of a configuration: every key there is, its default, its meaning and what it may be."""
 
 from jaxgan.sections.data import DataConfig
+from jaxgan.sections.eval import EvalConfig
 from jaxgan.sections.loss import AugmentConfig, LossConfig, RegularizersConfig, TargetsConfig
 from jaxgan.sections.model import InfoganConfig, ModelConfig
-from jaxgan.sections.train import EvalConfig, OptimConfig, TrainConfig
+from jaxgan.sections.train import OptimConfig, TrainConfig
 
 __all__ = [
     "AugmentConfig",

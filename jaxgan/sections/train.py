@@ -102,8 +102,3 @@ class TrainConfig:
     def profile_steps(self) -> int:
         """How long a trace is: it begins and ends in the middle of a call, and one is to be in it as a whole."""
         return max(5, 2 * self.steps_per_call)
-
-
-@dataclass(frozen=True)
-class EvalConfig:
-    """Scores during training: nothing to set yet."""

@@ -1,0 +1,109 @@
+"""The record of a run's scores, and whether they say that it should end before its last step."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from jaxgan.metrics.scores import Score
+
+FILE = "evaluation.jsonl"
+
+GAIN = 0.01  # a smaller relative gain is none
+IN_A_ROW = 3  # evaluations so much worse than the best
+
+
+def better(a: float, b: float, direction: str, gain: float = 0.0) -> bool:
+    """Whether score `a` is better than `b`, by more than the share `gain` of |b|.
+
+    >>> better(0.98, 1.0, "lower", 0.01), better(0.995, 1.0, "lower", 0.01)
+    (True, False)
+    """
+    return (b - a if direction == "lower" else a - b) > gain * abs(b)
+
+
+def why_stop(
+    history: Sequence[tuple[int, float]], direction: str, patience: int = 0, ratio: float = 0.0
+) -> tuple[int, str] | None:
+    """The first step at which a run should have ended, and why; None: it should go on.
+
+    Args:
+      history: (step, score) of each evaluation, in order.
+      direction: "lower" or "higher", which is better.
+      patience: end once so many evaluations in a row are not better than the best before them by 1 % at least;
+        0: never.
+      ratio: end once 3 evaluations in a row are so many times worse than the best before them: a score that is lower
+        where better is above ratio x best, another one below best / ratio; 0: never. For positive scores.
+
+    >>> why_stop([(1, 4.0), (2, 5.0), (3, 7.0), (4, 7.0), (5, 7.0)], "lower", ratio=1.5)[0]
+    5
+    """
+    if not history:
+        return None
+    best_step, best = counted_step, counted = history[0]  # `counted` moves by gains of 1 % or more only
+    waited = worse = 0
+    for step, score in history[1:]:
+        waited, worse = waited + 1, worse + 1
+        if better(score, counted, direction, GAIN):
+            counted_step, counted, waited = step, score, 0
+        bound = best * ratio if direction == "lower" else best / ratio if ratio else best
+        if not ratio or not better(bound, score, direction):
+            worse = 0
+        if better(score, best, direction):
+            best_step, best = step, score
+        if patience and waited >= patience:
+            return step, f"{patience} evaluations since step {counted_step}'s {counted:.4g} gained less than 1 %"
+        if ratio and worse >= IN_A_ROW:
+            return (
+                step,
+                f"{IN_A_ROW} evaluations in a row were {ratio:g} times worse than step {best_step}'s {best:.4g}",
+            )
+    return None
+
+
+def record(path: Path, by: str, scores: Iterable[Score]) -> None:
+    """Appends one line with scores and their protocols; `by` says which mode computed them."""
+    line = json.dumps({"by": by, "scores": [score.to_dict() for score in scores]})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab+") as file:
+        if file.tell() and not _ends_line(file):  # torn by a crash
+            file.write(b"\n")
+        file.write(f"{line}\n".encode())
+
+
+def _ends_line(file) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
+
+
+def training_scores(path: Path, name: str, last: int | None = None) -> list[Score]:
+    """The scores of this name that training recorded, up to a step, in order, as far as they compare with the newest.
+
+    The last word on a step counts, for a resumed run repeats steps; a torn line is passed over.
+    """
+    found: dict[int, Score] = {}
+    for line in path.read_bytes().splitlines() if path.exists() else ():
+        try:
+            row = json.loads(line)
+            scores = [Score.from_dict(score) for score in row["scores"]] if row["by"] == "train" else []
+        except (ValueError, KeyError, TypeError):
+            continue
+        for score in scores:
+            step = score.protocol.step
+            if score.name == name and step is not None and (last is None or step <= last):
+                found.pop(step, None)  # the newest comes last
+                found[step] = score
+    newest = next(reversed(found.values()), None)
+    alike = [s for s in found.values() if newest and not s.protocol.differences(newest.protocol)]
+    return sorted(alike, key=lambda s: s.protocol.step or 0)
+
+
+def why_ended(path: Path, config, last: int) -> tuple[int, str] | None:
+    """`why_stop` of a run's record up to a step, by its configuration's section `eval`."""
+    if not (config.plateau_patience or config.stop_ratio):
+        return None
+    scores = training_scores(path, config.best_metric, last)
+    values = [(score.protocol.step or 0, score.value) for score in scores]
+    return why_stop(values, scores[0].better, config.plateau_patience, config.stop_ratio) if scores else None

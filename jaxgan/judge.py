@@ -1,0 +1,126 @@
+"""The network by whose features a run is scored, and the real examples it is scored against."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from jaxgan.config import Config
+from jaxgan.data import Source, load
+from jaxgan.data.examples import permutation
+from jaxgan.errors import UserError
+from jaxgan.metrics.classifier import load_classifier
+from jaxgan.metrics.features import Features, random_network
+from jaxgan.metrics.inception import load_inception
+
+Report = Callable[[str], None]
+show: Report = partial(print, flush=True)
+WITH_TEST = ("embedded", "tfds")  # sources that have a test split of their own
+HELD_OUT = 10  # of the others every so many-th example is kept from the classifier
+
+
+def load_split(config: Config, split: str, classes: bool = True) -> Source:
+    """Examples of a run's data set.
+
+    Args:
+      config: of the run.
+      split: of the data set; `data.max_examples` holds for the run's own only.
+      classes: whether only those of `data.classes`.
+
+    Raises:
+      UserError: as `jaxgan.data.load`.
+    """
+    d = config.data
+    return load(
+        d.source,
+        name=d.name,
+        split=split,
+        data_dir=d.data_dir,
+        image_size=d.image_size,
+        classes=d.classes if classes else (),
+        max_examples=d.max_examples if split == d.split else 0,
+        on_bad_image=d.on_bad_image,
+    )
+
+
+def real_examples(config: Config, source: Source | None = None) -> tuple[Source, str]:
+    """What generated examples are compared with, and the name of that split.
+
+    Args:
+      config: of the run.
+      source: examples that the caller trains on in place of `config.data`.
+
+    Raises:
+      UserError: as `jaxgan.data.load`; or another split is wanted of the caller's own examples, which have none.
+    """
+    if source is None:
+        chosen, split = load_split(config, config.eval.split), config.eval.split
+    elif config.eval.split == config.data.split:
+        chosen, split = source, config.data.split
+    else:
+        raise UserError(
+            f"eval.split is {config.eval.split!r}, but examples given by the caller have no splits: leave it at "
+            f"{config.data.split!r}."
+        )
+    return _take(chosen, np.arange(min(config.eval.num_real or len(chosen), len(chosen)))), split
+
+
+def extractor(config: Config, source: Source | None = None, report: Report = show) -> Features:
+    """The features of `config.eval.features`; those of points are the points.
+
+    Args:
+      config: of the run.
+      source: examples that the caller trains on in place of `config.data`.
+      report: is given lines of progress while a classifier is trained.
+
+    Raises:
+      UserError: a classifier for data without labels, or images or a file that the network cannot take.
+    """
+    e, output = config.eval, config.model.output
+    if config.eval.features == "classifier" and (source is None or len(source.shape) == 3):
+        train, test = labelled_splits(config, source)
+        if len(train.shape) == 3:
+            if not train.labelled:
+                raise UserError(
+                    f"eval.features is 'classifier', but {train.name} has no labels: set it to 'inception' or 'random'."
+                )
+            return load_classifier(train, test, output=output, report=report)
+        source = train
+    shape = (load_split(config, config.data.split) if source is None else source).shape
+    if len(shape) != 3:
+        return Features("coordinates", shape, {}, _coordinates)  # type: ignore[arg-type]
+    size: Any = shape
+    if e.features == "inception":
+        path = os.path.expanduser(e.inception_path)
+        return load_inception(path, size, output=output, resize=e.resize, sha256=e.inception_sha256)
+    return random_network(size, output=output)
+
+
+def labelled_splits(config: Config, source: Source | None = None) -> tuple[Source, Source]:
+    """What a classifier is trained on and what it is tested on: all classes, whatever the run is restricted to.
+
+    Where the source has no test split, a tenth of the examples by a fixed permutation.
+    """
+    if source is None and config.data.source in WITH_TEST:
+        return load_split(config, "train", classes=False), load_split(config, "test", classes=False)
+    whole = load_split(config, config.data.split, classes=False) if source is None else source
+    order, held_out = permutation(len(whole), 0), max(1, len(whole) // HELD_OUT)
+    return _take(whole, np.sort(order[held_out:])), _take(whole, np.sort(order[:held_out]))
+
+
+def _take(source: Source, positions: np.ndarray) -> Source:
+    if len(positions) == len(source):
+        return source
+    stored = source.examples
+    taken = stored[positions] if isinstance(stored, np.ndarray) else stored.take(positions)
+    return dataclasses.replace(source, labels=source.labels[positions], examples=taken)
+
+
+def _coordinates(variables: dict[str, Any], points: Any) -> tuple[Any, Any]:
+    """Points as their own features; there are no logits."""
+    return points, points[:, :0]
