@@ -62,10 +62,11 @@ def test_distance_of_one_distribution_is_zero_on_average():
 
 
 def test_distance_of_a_shift_has_its_closed_form():
-    # One feature: E k(x, y) = E (xy + 1)^3 with x and y normal of variance 1 and means a and b is
-    # (a^3 + 3a)(b^3 + 3b) + 3 (a^2 + 1)(b^2 + 1) + 3ab + 1; with a = 0, b = 1: 4, and of y alone 16 + 12 + 3 + 1.
-    x, y = np.random.RandomState(0).randn(2, 1500, 1)
-    assert abs(squared_discrepancy(x, y + 1) - (4 + 32 - 2 * 7)) < 1.5
+    # One feature, x of N(0, 1/4) and y of N(1, 1/4): E (xy + 1)^3 = E x^3 E y^3 + 3 E x^2 E y^2 + 3 E x E y + 1 with
+    # the moments (0, 1/4, 0) and (1, 5/4, 7/4) gives 19/16 within x, 47/4 within y and 31/16 across.
+    pairs = np.random.RandomState(0).randn(100, 2, 200, 1) / 2
+    values = [squared_discrepancy(x, y + 1) for x, y in pairs]
+    assert abs(np.mean(values) - (19 / 16 + 47 / 4 - 31 / 8)) < 3 * np.std(values) / np.sqrt(100) < 0.5
 
 
 def test_resamples_have_the_value_as_their_mean():
