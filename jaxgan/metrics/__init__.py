@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import lru_cache
+
+import numpy as np
 
 from jaxgan.metrics.base import DAMAGES, Extracted, Measured, Metric
-from jaxgan.metrics.frechet import frechet_distance
+from jaxgan.metrics.bootstrap import centered_interval
+from jaxgan.metrics.conditional import diversity
+from jaxgan.metrics.frechet import frechet_distance, resampled_distances
 from jaxgan.metrics.inception_score import inception_score
+from jaxgan.metrics.kernel import kernel_distance, resampled_discrepancies, squared_discrepancy
+from jaxgan.metrics.manifold import Manifold, compare
 from jaxgan.metrics.scores import Protocol, Score, UnlikeProtocolError
 
-SPLIT = 5000  # images in a split of the Inception Score, as published
+RESAMPLES = 200
+WIDEST_RESAMPLED = 256  # features: 200 resamples of 2,048 would take twenty minutes
+SUBSETS, SUBSET = 100, 1000  # of KID, as published
+SPLITS, SPLIT = 10, 5000  # of the Inception Score, as published
+K, K_DENSE = 3, 5
+PAIRED = 2000  # rows whose pairs tell the diversity
 
 
-def measure(name: str, real: Extracted, fake: Extracted, protocol: Protocol) -> Score:
-    """The score `name` of `METRICS`, with the protocol's `seed`; numbers of examples and `details` are filled in.
+def measure(name: str, real: Extracted, fake: Extracted, protocol: Protocol, resamples: int = RESAMPLES) -> Score:
+    """The score `name` of `METRICS`, drawing by the protocol's seed.
+
+    Args:
+      protocol: how the features came about; numbers of examples and `details` are filled in.
+      resamples: for the 95 % interval of those metrics that have one; 0 spares its time.
 
     Raises:
       ValueError: what the metric needs is missing or does not fit.
@@ -22,7 +38,9 @@ def measure(name: str, real: Extracted, fake: Extracted, protocol: Protocol) -> 
     for field in sorted(metric.needs):
         if getattr(fake, field) is None:
             raise ValueError(f"the score {name!r} needs {field}, which these features come without.")
-    value, interval, details = metric.compute(real, fake, protocol.seed)
+    value, details = metric.compute(real, fake, protocol.seed)
+    resampled = metric.resample(real, fake, resamples, protocol.seed) if metric.resample and resamples else None
+    interval = None if resampled is None else centered_interval(value, resampled)
     protocol = dataclasses.replace(protocol, n_real=len(real), n_fake=len(fake), details=details)
     return Score(name, value, metric.better, protocol, interval)
 
@@ -31,15 +49,73 @@ def _fd(real: Extracted, fake: Extracted, seed: int) -> Measured:
     return Measured(frechet_distance(real.statistics, fake.statistics))
 
 
+def _resampled_fd(real: Extracted, fake: Extracted, resamples: int, seed: int) -> np.ndarray | None:
+    if fake.features.shape[1] > WIDEST_RESAMPLED:
+        return None
+    return resampled_distances(real.statistics, fake.features, resamples, seed)
+
+
+def _kid(real: Extracted, fake: Extracted, seed: int) -> Measured:
+    smaller, larger = sorted((len(real), len(fake)))
+    if larger <= SUBSET:  # then all pairs cost no more, and are less noisy
+        return Measured(squared_discrepancy(real.features, fake.features), "all pairs")
+    found = kernel_distance(real.features, fake.features, SUBSETS, min(SUBSET, smaller), seed)
+    return Measured(found.mean, f"{found.subsets} subsets of {found.size}")
+
+
+def _resampled_kid(real: Extracted, fake: Extracted, resamples: int, seed: int) -> np.ndarray:
+    return resampled_discrepancies(real.features, fake.features, resamples, seed)
+
+
 def _is(real: Extracted, fake: Extracted, seed: int) -> Measured:
     assert fake.logits is not None
-    splits = min(10, max(1, len(fake) // SPLIT))
-    return Measured(inception_score(fake.logits, splits).mean, details=f"{splits} splits")
+    splits = min(SPLITS, max(1, len(fake) // SPLIT))  # smaller ones would be biased downwards
+    return Measured(inception_score(fake.logits, splits).mean, f"{splits} splits")
+
+
+@lru_cache(maxsize=1)  # four scores are of one comparison
+def _manifold(real: Extracted, fake: Extracted) -> Manifold:
+    return compare(real.features, fake.features, K, K_DENSE, near_real=real.near, near_fake=fake.near)
+
+
+def _precision(real: Extracted, fake: Extracted, seed: int) -> Measured:
+    return Measured(_manifold(real, fake).precision, f"k={K}")
+
+
+def _recall(real: Extracted, fake: Extracted, seed: int) -> Measured:
+    return Measured(_manifold(real, fake).recall, f"k={K}")
+
+
+def _density(real: Extracted, fake: Extracted, seed: int) -> Measured:
+    return Measured(_manifold(real, fake).density, f"k={K_DENSE}")
+
+
+def _coverage(real: Extracted, fake: Extracted, seed: int) -> Measured:
+    return Measured(_manifold(real, fake).coverage, f"k={K_DENSE}")
+
+
+def _diversity(real: Extracted, fake: Extracted, seed: int) -> Measured:
+    """Mean distance of two generated examples over that of two real ones; more than the data's is no merit."""
+    chosen = [
+        x[np.sort(np.random.RandomState(seed).permutation(len(x))[:PAIRED])] for x in (real.features, fake.features)
+    ]
+    theirs, ours = map(diversity, chosen)
+    if theirs == 0:
+        raise ValueError("the real features are all the same: there is no diversity to compare with.")
+    return Measured(ours / theirs, f"pairs of {len(chosen[1])} generated and of {len(chosen[0])} real")
 
 
 METRICS: dict[str, Metric] = {
-    "fd": Metric(_fd, "lower", ideal=0.0),
-    "is": Metric(_is, "higher", needs=frozenset({"logits"}), sees=frozenset({"dropped_modes"})),
+    "fd": Metric(_fd, "lower", ideal=0.0, resample=_resampled_fd),
+    "kid": Metric(_kid, "lower", ideal=0.0, resample=_resampled_kid),
+    "is": Metric(_is, "higher", needs=frozenset({"logits"})),
+    # A part of the modes, or one image, can be precise and dense.
+    "precision": Metric(_precision, "higher", ideal=1.0, sees=frozenset({"blur", "noise"})),
+    "recall": Metric(_recall, "higher", ideal=1.0),
+    "density": Metric(_density, "higher", ideal=1.0, sees=frozenset({"blur", "noise"})),
+    "coverage": Metric(_coverage, "higher", ideal=1.0),
+    # Noise may add to the distances.
+    "diversity": Metric(_diversity, "higher", ideal=1.0, sees=frozenset({"blur", "dropped_modes"})),
 }
 
 __all__ = [

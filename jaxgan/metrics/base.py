@@ -10,8 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxgan.metrics.frechet import Statistics, statistics
+from jaxgan.metrics.manifold import nearest
 
 DAMAGES = ("blur", "noise", "dropped_modes")
+NEIGHBORS = 5  # the largest k of any metric
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,12 +38,16 @@ class Extracted:
         """Mean and covariance of the features."""
         return statistics(self.features)
 
+    @cached_property
+    def near(self) -> np.ndarray:
+        """Squared distances f64[N, 5] of each example to its nearest others."""
+        return nearest(self.features, NEIGHBORS)
+
 
 class Measured(NamedTuple):
-    """A value, its 95 % interval where there is one, and what a protocol must say of how it was measured."""
+    """A value, and what a protocol must say of how it was measured."""
 
     value: float
-    interval: tuple[float, float] | None = None
     details: str = ""
 
 
@@ -54,7 +60,9 @@ class Metric:
       better: "lower" or "higher".
       ideal: the value of a generator that equals the data; None where it depends on the data.
       needs: which fields of `Extracted` it reads.
-      sees: the kinds of `DAMAGES` that make it worse, by `tests/test_metrics.py` and `docs/scores_damage.md`.
+      sees: the kinds of `DAMAGES` that make it worse, the more the stronger; the others it may even reward.
+      resample: `(real, fake, resamples, seed)` to as many values, for `centered_interval`; or to None where it would
+        take too long.
     """
 
     compute: Callable[[Extracted, Extracted, int], Measured]
@@ -62,3 +70,4 @@ class Metric:
     ideal: float | None = None
     needs: frozenset[str] = frozenset({"features"})
     sees: frozenset[str] = frozenset(DAMAGES)
+    resample: Callable[[Extracted, Extracted, int, int], np.ndarray | None] | None = None

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
+from jaxgan.metrics.bootstrap import resampled_counts
+
 ROWS = 1024  # turned to float64 at a time
 
 
@@ -64,7 +66,8 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
     https://doi.org/10.1016/0047-259X(82)90077-X; Heusel et al. 2017, https://arxiv.org/abs/1706.08500). Both roots are
     symmetric, by eigenvalues, of which negative ones are rounding errors and count as 0: so it needs no inverse and no
     term added to the diagonal where there are fewer examples than features. Never negative, and exactly 0 for the same
-    statistics. With finite N it is biased upwards by about c / N (https://arxiv.org/abs/1911.07023): compare equal N.
+    statistics. Differences below 1e-8 of the traces are rounding, where a covariance has not full rank. With finite N
+    it is biased upwards by about c / N (Chong & Forsyth 2020, https://arxiv.org/abs/1911.07023): compare equal N.
 
     Raises:
       ValueError: other numbers of features.
@@ -80,6 +83,26 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
     if np.array_equal(a.mean, b.mean) and np.array_equal(a.covariance, b.covariance):
         return 0.0
     return distance_to(a, root(a.covariance), b)
+
+
+def resampled_distances(a: Statistics, features: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """f64[resamples]: `frechet_distance` of `a` and each resample of the rows of f[N, F], for `centered_interval`.
+
+    Each takes N F^2 + 9 F^3 operations, say: 15 ms for 10,000 rows of 128 features, 6 s for those of 2,048.
+
+    Raises:
+      ValueError: as `statistics`.
+    """
+    whole = statistics(features)
+    _check(a, whole)
+    root_a, n = root(a.covariance), whole.n
+    centered = features - whole.mean
+    found = []
+    for weights in resampled_counts(n, resamples, seed):
+        mean = weights @ centered / n
+        squares = (centered * weights[:, None]).T @ centered - n * np.outer(mean, mean)
+        found.append(distance_to(a, root_a, Statistics(whole.mean + mean, squares / (n - 1), n)))
+    return np.array(found)
 
 
 def distance_to(a: Statistics, root_a: np.ndarray, b: Statistics) -> float:

@@ -22,12 +22,13 @@ def inception_score(logits: np.ndarray, splits: int = 10) -> InceptionScore:
     """exp(E_x KL(p(y|x) || p(y))), with p(y) = E_x p(y|x): from 1 to the number of classes K, higher is better.
 
     Salimans et al. 2016, https://arxiv.org/abs/1606.03498; published figures are of 50,000 images in 10 splits, one
-    after the other. It does not look at real images, and of K images at most a split can be perfect at any K.
+    after the other. Small splits are biased downwards. It does not look at real images: one good image of each class
+    is perfect.
 
     Args:
       logits: f[N, K], of the classifier, before its softmax.
-      splits: parts, as equal as can be, whose scores are averaged. The deviation is that of the parts, divided by
-        their number as published figures are; of one part it is 0.
+      splits: parts, as equal as can be, whose scores are averaged. The deviation is the root of their mean squared
+        difference from that average, as in published figures; of one part it is 0.
 
     Raises:
       ValueError: fewer images than splits, or values that are not finite.
