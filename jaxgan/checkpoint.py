@@ -45,7 +45,7 @@ class Checkpoints:
         from orbax.checkpoint import checkpoint_managers
 
         newest = checkpoint_managers.LatestN(self._keep)
-        best = checkpoint_managers.BestN(self._merit, n=1, keep_checkpoints_without_metrics=False)
+        best = checkpoint_managers.BestN(get_metric_fn=self._merit, n=1, keep_checkpoints_without_metrics=False)
         options = ocp.CheckpointManagerOptions(
             preservation_policy=checkpoint_managers.AnyPreservationPolicy([newest, best]) if self._rank else newest,
             # Without it Orbax writes no scores to disk, and a resumed run would know of no best one.

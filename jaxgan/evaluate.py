@@ -30,6 +30,7 @@ from jaxgan.metrics.conditional import (
     within_class_diversity,
 )
 from jaxgan.metrics.features import Features
+from jaxgan.metrics import RESAMPLES
 from jaxgan.metrics.scores import Score
 from jaxgan.parallel import AXIS, Devices
 from jaxgan.passes import g_inputs
@@ -113,7 +114,8 @@ def evaluate(
       workdir: of the run; None: `folder` is scored against the data of `config`.
       config: whose section `eval` stands for the run's own.
       checkpoint: as in `sampling.load`.
-      folder: of PNG or JPEG images, of the data's size, to be scored in place of the run's samples.
+      folder: of images, to be scored in place of the run's samples; as with all data, those of another size are
+        cropped to their center square and resampled.
       num_samples: in place of `eval.num_samples`; of a folder, the first so many images, and all by default.
       generator, discriminator: the caller's own modules, if the run was trained with them.
 
@@ -137,16 +139,24 @@ def evaluate(
     devices = Devices()
     source = load_split(ours, ours.data.split)
     gan = build(ours, source.shape, AXIS, generator, discriminator, len(source.class_names))
-    scorer = Scorer(ours, gan, devices)
+    scorer = Scorer(ours, gan, devices, resamples=RESAMPLES)
     if folder is None:
         assert state is not None
         found = scorer(state)
     else:
-        images = load_source("folder", data_dir=os.fspath(folder), max_examples=num_samples or 0)
-        found = scorer.of_images(images.read(np.arange(len(images))), os.fspath(folder))
+        found = scorer.of_images(_images(folder, source.shape, num_samples or 0), os.fspath(folder))
     if workdir is not None:
         history.record(Path(workdir) / history.FILE, "evaluate", found.values())
     return found
+
+
+def _images(folder: str | os.PathLike, shape: tuple[int, ...], most: int) -> np.ndarray:
+    """The images of a folder as u8[N, *shape]; gray ones have as many equal channels as the data."""
+    if len(shape) != 3:
+        raise UserError(f"a folder of images cannot be compared with examples of shape {shape}.")
+    source = load_source("folder", data_dir=os.fspath(folder), image_size=shape[0], max_examples=most)
+    images = source.read(np.arange(len(source)))
+    return np.repeat(images, shape[-1], axis=-1) if images.shape[-1] == 1 else images
 
 
 def table(scores: Mapping[str, Score]) -> str:

@@ -48,6 +48,7 @@ class Scorer:
       devices: which compute it.
       source: examples that the caller trains on in place of `config.data`.
       report: is given lines of progress.
+      resamples: for the intervals of the scores; 0 spares them.
 
     Raises:
       UserError: as `judge.extractor` and `judge.real_examples`.
@@ -60,7 +61,9 @@ class Scorer:
         devices: Devices,
         source: Source | None = None,
         report: Report = show,
+        resamples: int = 0,
     ):
+        self._resamples = resamples
         self._config, self._gan, self._devices, self._report = config, gan, devices, report
         self.features = extractor(config, source, report)
         self._variables = devices.put(self.features.variables)
@@ -154,7 +157,7 @@ class Scorer:
         started = shown = time.monotonic()
         for block in blocks:
             features, logits = self._extract(self._variables, block)
-            found.append(tuple(np.asarray(x).reshape(-1, x.shape[-1]) for x in (features, logits)))  # type: ignore[arg-type]
+            found.append((_joined(features), _joined(logits)))
             if time.monotonic() - shown > EVERY:
                 shown, done = time.monotonic(), BLOCK * len(found)
                 left = (shown - started) * max(num - done, 0) / done
@@ -178,7 +181,7 @@ class Scorer:
             seed=SEED,
             **origin,
         )
-        return {name: measure(name, self.real, fake, protocol) for name in e.metrics}
+        return {name: measure(name, self.real, fake, protocol, self._resamples) for name in e.metrics}
 
 
 def _generate(gan: GAN, output: str, variables: dict[str, Any], at: dict[str, Any]) -> jax.Array:
@@ -196,6 +199,11 @@ def _recalibrate(gan: GAN, variables: dict[str, Any], at: dict[str, Any]) -> dic
     label = () if at["label"] is None else (at["label"],)
     _, moved = gan.generator.apply(variables, z, *label, train=True, mutable=["batch_stats"])
     return {**variables, **moved}
+
+
+def _joined(x: jax.Array) -> np.ndarray:
+    """[devices, B, n] as [devices * B, n]."""
+    return np.asarray(x).reshape(x.shape[0] * x.shape[1], *x.shape[2:])
 
 
 def _positions(num: int, whole: bool = False) -> Iterator[np.ndarray]:

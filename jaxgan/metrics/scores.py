@@ -8,7 +8,7 @@ from typing import Any
 
 from jaxgan.errors import UserError
 
-WEIGHTS = ("ema", "raw", "folder")
+WEIGHTS = ("ema", "recalibrated", "raw", "folder")
 BETTER = ("lower", "higher")
 MAY_DIFFER = ("step", "checkpoint")  # what a comparison is for
 
@@ -27,7 +27,8 @@ class Protocol:
       data, split: the real examples.
       n_real, n_fake: number of real and of generated examples.
       resize: what was done to their size before the extractor, such as "none".
-      weights: the generator's: "ema", "raw", or "folder" for images from elsewhere.
+      weights: the generator's: "ema", averaged parameters and batch statistics; "recalibrated", averaged parameters
+        with batch statistics computed for them; "raw", the live ones; or "folder" for images from elsewhere.
       seed: of the latents and of whatever else was drawn.
       details: what the score itself adds, such as "k=3" or "100 subsets of 1000".
       step: completed G updates; None where it is not known.
@@ -67,7 +68,10 @@ class Protocol:
     def differences(self, other: Protocol) -> list[str]:
         """The fields that forbid a comparison, each as "n_fake (1000 and 10000)"."""
         pairs = ((f.name, getattr(self, f.name), getattr(other, f.name)) for f in dataclasses.fields(self))
-        return [f"{name} ({a} and {b})" for name, a, b in pairs if a != b and name not in MAY_DIFFER]
+        may_differ = set(MAY_DIFFER)
+        if "folder" in (self.weights, other.weights):  # images from elsewhere may be of any weights
+            may_differ.add("weights")
+        return [f"{name} ({a} and {b})" for name, a, b in pairs if a != b and name not in may_differ]
 
 
 @dataclasses.dataclass(frozen=True)

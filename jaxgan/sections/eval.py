@@ -8,7 +8,7 @@ from jaxgan.checks import at_least, check_types, one_of
 from jaxgan.errors import UserError
 
 FEATURES = ("classifier", "inception", "random")
-WEIGHTS = ("ema", "recalibrated", "raw")
+GENERATORS = ("ema", "recalibrated", "raw")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class EvalConfig:
 
     def __post_init__(self):
         from jaxgan.metrics import METRICS
-        from jaxgan.metrics.inception import RESIZES
+        from jaxgan.metrics.resize import RESIZES
 
         check_types(self, "eval")
         for name in ("every", "num_real", "plateau_patience"):
@@ -43,7 +43,7 @@ class EvalConfig:
         at_least("eval.num_samples", self.num_samples, 2)
         one_of("eval.features", self.features, FEATURES)
         one_of("eval.resize", self.resize, RESIZES)
-        one_of("eval.weights", self.weights, WEIGHTS)
+        one_of("eval.weights", self.weights, GENERATORS)
         for name in self.metrics:
             one_of("eval.metrics", name, METRICS)
         if self.every and not self.metrics:

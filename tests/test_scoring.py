@@ -1,0 +1,238 @@
+"""Scores of a generator while it trains, and afterwards from its checkpoints or from a folder."""
+
+import dataclasses
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxgan import scoring
+from jaxgan.checkpoint import Checkpoints
+from jaxgan.config import Config
+from jaxgan.data import to_floats
+from jaxgan.errors import UserError
+from jaxgan.evaluate import evaluate, table
+from jaxgan.history import training_scores
+from jaxgan.metrics import METRICS
+from jaxgan.metrics.frechet import frechet_distance, statistics
+from jaxgan.monitor.curves import read_metrics
+from jaxgan.parallel import AXIS, Devices
+from jaxgan.sampling import load
+from jaxgan.scoring import Scorer
+from jaxgan.train import train
+
+EVAL = {"every": 2, "num_samples": 24, "features": "random", "metrics": ["fd"]}
+
+
+def tiny(**overrides) -> Config:
+    values = {
+        "data": {"name": "digits", "image_size": 8, "max_examples": 50},
+        "model": {"architecture": "mlp", "z_dim": 3, "base_features": 4, "channel_multipliers": [1]},
+        "train": {"num_steps": 6, "batch_size": 8, "log_every": 3, "sample_every": 0, "checkpoint_every": 0, "keep": 1},
+        "eval": dict(EVAL),
+    }
+    for key, value in overrides.items():
+        section, name = key.split("__")
+        values[section][name] = value
+    return Config.from_dict(values)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """A cache of the tests' own, and small blocks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAXGAN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(scoring, "BLOCK", 16)
+        patch.setattr(scoring, "PASSES", 3)
+        yield
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run")
+    return workdir, train(tiny(), workdir)
+
+
+def values(workdir) -> dict[int, float]:
+    return {s.protocol.step: s.value for s in training_scores(workdir / "evaluation.jsonl", "fd")}
+
+
+def test_training_scores_at_every_interval_and_logs_them_by_their_tag(run):
+    assert list(values(run[0])) == [2, 4, 6]
+    rows = {row["step"]: row for row in read_metrics(run[0] / "metrics.jsonl")}
+    assert {step: row["eval/fd_24_random_network_0"] for step, row in rows.items() if step in (2, 4, 6)} == values(
+        run[0]
+    )
+
+
+def test_evaluation_gives_the_number_of_training_bit_for_bit_every_time(run):
+    first, second = evaluate(run[0])["fd"], evaluate(run[0])["fd"]
+    assert first == second and first.value == values(run[0])[6]
+    assert json.loads((run[0] / "evaluation.jsonl").read_bytes().splitlines()[-1])["by"] == "evaluate"
+
+
+def test_the_best_checkpoint_stays_beside_the_newest(run):
+    found = values(run[0])
+    best = min(found, key=found.get)
+    checkpoints = Checkpoints(run[0])
+    assert set(checkpoints.steps()) == {best, 6}
+    checkpoints.close()
+    assert evaluate(run[0], checkpoint="best")["fd"].value == found[best]
+    assert load(run[0], checkpoint="best").step == best
+
+
+def test_scores_do_not_change_the_training(run, tmp_path):
+    state = train(tiny(eval__every=0), tmp_path)
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(state), jax.device_get(run[1]))
+
+
+def test_a_resumed_run_scores_as_if_it_had_not_stopped(run, tmp_path):
+    train(tiny(train__num_steps=3), tmp_path)
+    train(tiny(), tmp_path)
+    assert {step: v for step, v in values(tmp_path).items() if step != 3} == values(run[0])
+
+
+def test_the_score_is_that_of_the_samples_themselves(run):
+    """Against an independent way: samples drawn by the `Sampler`, saved as bytes, and features from one call."""
+    sampler = load(run[0])
+    scorer = Scorer(tiny(), scorer_gan(tiny()), Devices())
+    fake = to_floats(sampler.images(24), "tanh")
+    expected = frechet_distance(statistics(scorer.real.features), statistics(scorer.features(fake)[0]))
+    assert evaluate(run[0])["fd"].value == pytest.approx(expected, rel=1e-5)
+
+
+def scorer_gan(config):
+    from jaxgan.gan import build
+
+    return build(config, (8, 8, 1), AXIS, num_classes=10)
+
+
+def test_the_number_of_devices_changes_rounding_only(run):
+    found = []
+    for devices in (Devices(jax.devices()[:1]), Devices(jax.devices()[:4])):
+        found.append(Scorer(tiny(), scorer_gan(tiny()), devices)(run[1])["fd"].value)
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+def test_every_metric_is_computed_in_training(run):
+    config = tiny(eval__metrics=list(METRICS))
+    scores = Scorer(config, scorer_gan(config), Devices())(run[1])
+    assert list(scores) == list(METRICS) and all(np.isfinite(s.value) for s in scores.values())
+    assert all(name in table(scores) for name in METRICS)
+
+
+@pytest.mark.parametrize("weights", ["raw", "recalibrated"])
+def test_the_weights_asked_for_are_scored(run, weights):
+    other = Scorer(tiny(eval__weights=weights), scorer_gan(tiny()), Devices())(run[1])["fd"]
+    assert other.protocol.weights == weights and other.value != values(run[0])[6]
+
+
+def test_recalibrated_statistics_are_those_of_the_averaged_weights(run):
+    """With so many passes that what was there before is forgotten, they are the same whatever that was."""
+    scorer = Scorer(tiny(eval__weights="recalibrated"), scorer_gan(tiny()), Devices())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "PASSES", 150)
+        a = scorer._weights(run[1])
+        stats = jax.tree.map(lambda x: x + 1, run[1].ema.stats)
+        b = scorer._weights(dataclasses.replace(run[1], ema=dataclasses.replace(run[1].ema, stats=stats)))
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6), a, b)
+
+
+def test_recalibration_needs_batch_norm(run, tmp_path):
+    config = tiny(eval__weights="recalibrated", model__g_batch_norm=False)
+    with pytest.raises(UserError, match="'recalibrated', but the generator has no batch norm"):
+        train(config, tmp_path)
+
+
+def test_real_features_come_from_the_cache_the_second_time(run, monkeypatch):
+    first = Scorer(tiny(), scorer_gan(tiny()), Devices()).real.features
+    monkeypatch.setattr(Scorer, "_extracted", None)  # would be called
+    np.testing.assert_array_equal(Scorer(tiny(), scorer_gan(tiny()), Devices()).real.features, first)
+
+
+@pytest.mark.parametrize("change", [{"data__max_examples": 40}, {"eval__num_real": 30}, {"eval__split": "test"}])
+def test_other_real_examples_are_not_taken_for_the_cached_ones(change):
+    config = tiny(**change)
+    scorer = Scorer(config, scorer_gan(config), Devices())
+    real = to_floats(scorer.source.read(np.arange(len(scorer.source))), "tanh")
+    np.testing.assert_allclose(scorer.real.features, scorer.features(real)[0], atol=1e-5)
+
+
+def test_a_folder_of_a_runs_own_samples_scores_as_the_run(run, tmp_path):
+    load(run[0]).save(f"{tmp_path}/", 24)
+    of_folder = evaluate(config=tiny(), folder=tmp_path)["fd"]
+    assert of_folder.value == pytest.approx(evaluate(run[0])["fd"].value, rel=1e-6)
+    assert of_folder.protocol.weights == "folder" and of_folder.protocol.checkpoint == str(tmp_path)
+
+
+def test_a_folder_of_images_of_other_channels_is_refused(tmp_path):
+    Image.new("RGB", (8, 8), (1, 2, 3)).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"images of shape \(8, 8, 3\), but embedded/digits has \(8, 8, 1\)"):
+        evaluate(config=tiny(), folder=tmp_path)
+
+
+def test_the_eval_section_of_another_configuration_may_stand_for_the_runs_own(run):
+    assert evaluate(run[0], config=tiny(eval__num_samples=20))["fd"].protocol.n_fake == 20
+
+
+@pytest.mark.parametrize(("checkpoint", "sentence"), [("3", "one of the steps"), ("newest", "latest, best, or one")])
+def test_a_checkpoint_that_is_not_there_is_refused(run, checkpoint, sentence):
+    with pytest.raises(UserError, match=sentence):
+        load(run[0], checkpoint=checkpoint)
+
+
+def test_without_scores_there_is_no_best_checkpoint(tmp_path):
+    train(tiny(eval__every=0, train__num_steps=2), tmp_path)
+    with pytest.raises(UserError, match="train with eval.every set"):
+        load(tmp_path, checkpoint="best")
+
+
+def test_a_run_ends_early_where_asked_for_and_stays_ended(run, tmp_path, monkeypatch, capsys):
+    made = iter([1.0, 1.0, 1.0, 1.0])
+    shutil.copytree(run[0], tmp_path / "other")
+    real = Scorer.__call__
+    monkeypatch.setattr(
+        Scorer, "__call__", lambda self, state: {"fd": dataclasses.replace(real(self, state)["fd"], value=next(made))}
+    )
+    config = tiny(eval__plateau_patience=2, train__num_steps=10)
+    assert int(train(config, tmp_path / "run").step) == 6
+    assert "ended early: step 6 of 10, since at step 6 2 evaluations" in capsys.readouterr().out
+    assert int(train(config, tmp_path / "run").step) == 6 and "is complete" in capsys.readouterr().out
+    monkeypatch.undo()
+    monkeypatch.setattr(scoring, "BLOCK", 16)
+    assert int(train(tiny(train__num_steps=8), tmp_path / "run").step) == 8  # without patience it goes on
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        ({"eval__metrics": ["fid"]}, "eval.metrics"),
+        ({"eval__best_metric": "kid"}, "it must be one of eval.metrics, fd"),
+        ({"eval__features": "inception"}, "needs eval.inception_path"),
+        ({"eval__stop_ratio": 0.9}, "greater than 1"),
+        ({"eval__stop_ratio": 1.5, "eval__metrics": ["kid"], "eval__best_metric": "kid"}, "KID may be 0 or less"),
+        ({"eval__every": 0, "eval__plateau_patience": 3}, "need evaluations"),
+        ({"eval__num_samples": 1}, "at least 2"),
+        ({"train__steps_per_call": 3, "eval__every": 4}, "multiple of train.steps_per_call"),
+    ],
+)
+def test_the_eval_section_refuses_what_cannot_work(overrides, sentence):
+    with pytest.raises(UserError, match=sentence):
+        tiny(**overrides)
+
+
+def test_points_are_compared_as_they_are(tmp_path):
+    config = tiny(
+        data__source="synthetic", data__name="ring", data__image_size=0, model__output="linear", eval__metrics=["fd"]
+    )
+    train(config, tmp_path)
+    assert evaluate(tmp_path)["fd"].protocol.features == "coordinates"
+
+
+def test_a_classifier_needs_labels(tmp_path):
+    images = np.zeros((16, 8, 8, 1), np.uint8)
+    with pytest.raises(UserError, match="has no labels: set it to 'inception' or 'random'"):
+        train(tiny(eval__features="classifier"), tmp_path, source=images)
