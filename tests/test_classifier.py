@@ -151,7 +151,7 @@ def test_cache_that_is_damaged_is_trained_anew(two_classes, trainings, tmp_path,
     with caplog.at_level(logging.WARNING, "absl"):
         load_classifier(two_classes, two_classes, cache_dir=tmp_path)
     assert len(trainings) == 2
-    assert "it is trained anew" in caplog.text and caplog.records[0].exc_info is None
+    assert "they are made anew" in caplog.text and caplog.records[0].exc_info is None
     load_classifier(two_classes, two_classes, cache_dir=tmp_path)
     assert len(trainings) == 2
 

@@ -9,7 +9,6 @@ import re
 import time
 from collections.abc import Callable
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -17,7 +16,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from absl import logging
 
 from jaxgan.errors import UserError
 from jaxgan.metrics import weights
@@ -104,33 +102,14 @@ def load_classifier(
       UserError: as `train_classifier`.
     """
     _check(train, test, output)
-    cache = Path(cache_dir or os.environ.get("JAXGAN_CACHE") or "~/.cache/jaxgan").expanduser()
     key = _key(train, test, output, seed, steps)
-    path = cache / f"{_name(train)}-{key}.npz"
-    if cached := _read(path, key):
-        variables, accuracy = cached
-        return _features(train, output, variables, accuracy)
+    path = weights.cache_path(f"{_name(train)}-{key}.npz", cache_dir)
+    if cached := weights.recall(path, key):
+        variables, meta = cached
+        return _features(train, output, variables, meta["accuracy"])
     features = train_classifier(train, test, output=output, seed=seed, steps=steps, report=report)
-    try:
-        weights.save(path, features.variables, {"key": key, "accuracy": features.accuracy, "data": train.name})
-    except OSError as error:
-        logging.warning("The classifier cannot be cached in %s (%s).", path, error.strerror)
+    weights.remember(path, features.variables, key, accuracy=features.accuracy, data=train.name)
     return features
-
-
-def _read(path: Path, key: str) -> tuple[dict[str, Any], float] | None:
-    """The cached weights and their accuracy; None if there are none, or, after a sentence, if they are damaged."""
-    try:
-        variables, meta = weights.load(path)
-        if meta["key"] != key:
-            raise ValueError("it is of another data set")
-        return variables, float(meta["accuracy"])
-    except FileNotFoundError:
-        return None
-    except Exception as error:  # NumPy, zipfile, zlib and json each have their own for damaged data
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-        logging.warning("The cached classifier %s cannot be used (%s): it is trained anew.", path, reason)
-        return None
 
 
 def _key(train: Labelled, test: Labelled, output: str, seed: int, steps: int) -> str:

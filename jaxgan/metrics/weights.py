@@ -1,4 +1,4 @@
-"""Weights of feature extractors: their hash, and a file of them that shows damage."""
+"""Weights of feature extractors: their hash, a file of them that shows damage, and the cache of such files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from absl import logging
 from flax import traverse_util
 
 META = "meta"  # beside the weights, whose names all have a slash
@@ -61,6 +62,34 @@ def load(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if record["checksum"] != fingerprint(variables, record["meta"]):
         raise ValueError("its checksum does not match its contents")
     return variables, json.loads(record["meta"])
+
+
+def cache_path(file_name: str, cache_dir: str | os.PathLike | None = None) -> Path:
+    """Where a file is cached: in `cache_dir`, else `$JAXGAN_CACHE`, else `~/.cache/jaxgan`."""
+    return Path(cache_dir or os.environ.get("JAXGAN_CACHE") or "~/.cache/jaxgan").expanduser() / file_name
+
+
+def recall(path: Path, key: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """What `remember` cached by that key; None if there is nothing, or, after a sentence, if it is damaged."""
+    try:
+        variables, meta = load(path)
+        if meta["key"] != key:
+            raise ValueError("they are others")
+        return variables, meta
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # NumPy, zipfile, zlib and json each have their own for damaged data
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        logging.warning("The cached weights %s cannot be used (%s): they are made anew.", path, reason)
+        return None
+
+
+def remember(path: Path, variables: dict[str, Any], key: str, **meta: Any) -> None:
+    """Caches `variables`; where that cannot be, a sentence says so."""
+    try:
+        save(path, variables, {"key": key, **meta})
+    except OSError as error:
+        logging.warning("The weights cannot be cached in %s (%s).", path, error.strerror)
 
 
 def _flat(variables: dict[str, Any]) -> dict[str, np.ndarray]:
