@@ -13,13 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan import codes, history
+from jaxgan import workdir as workdirs
 from jaxgan.config import Config
-from jaxgan.data import Source, to_floats
+from jaxgan.data import Source, as_source, to_floats
 from jaxgan.data import load as load_source
 from jaxgan.draws import seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import build
 from jaxgan.judge import labelled_splits, load_split
+from jaxgan.metrics import RESAMPLES
 from jaxgan.metrics.classifier import load_classifier
 from jaxgan.metrics.conditional import (
     Assignment,
@@ -30,7 +32,6 @@ from jaxgan.metrics.conditional import (
     within_class_diversity,
 )
 from jaxgan.metrics.features import Features
-from jaxgan.metrics import RESAMPLES
 from jaxgan.metrics.scores import Score
 from jaxgan.parallel import AXIS, Devices
 from jaxgan.passes import g_inputs
@@ -102,6 +103,7 @@ def evaluate(
     checkpoint: str | int = "latest",
     folder: str | os.PathLike | None = None,
     num_samples: int | None = None,
+    source: Source | np.ndarray | tuple | None = None,
     generator: nn.Module | None = None,
     discriminator: nn.Module | None = None,
 ) -> dict[str, Score]:
@@ -117,7 +119,7 @@ def evaluate(
       folder: of images, to be scored in place of the run's samples; as with all data, those of another size are
         cropped to their center square and resampled.
       num_samples: in place of `eval.num_samples`; of a folder, the first so many images, and all by default.
-      generator, discriminator: the caller's own modules, if the run was trained with them.
+      source, generator, discriminator: the caller's own, if the run was trained with them.
 
     Returns:
       The scores by name, in the order of `eval.metrics`.
@@ -137,14 +139,17 @@ def evaluate(
     if num_samples is not None:
         ours = dataclasses.replace(ours, eval=dataclasses.replace(ours.eval, num_samples=num_samples))
     devices = Devices()
-    source = load_split(ours, ours.data.split)
-    gan = build(ours, source.shape, AXIS, generator, discriminator, len(source.class_names))
-    scorer = Scorer(ours, gan, devices, resamples=RESAMPLES)
+    given = None if source is None else as_source(source)
+    real = given or load_split(ours, ours.data.split)
+    if workdir is not None:
+        workdirs.check_example(Path(workdir), real, bool(sampler.gan.num_classes))
+    gan = build(ours, real.shape, AXIS, generator, discriminator, len(real.class_names))
+    scorer = Scorer(ours, gan, devices, given, resamples=RESAMPLES)
     if folder is None:
         assert state is not None
         found = scorer(state)
     else:
-        found = scorer.of_images(_images(folder, source.shape, num_samples or 0), os.fspath(folder))
+        found = scorer.of_images(_images(folder, real.shape, num_samples or 0), os.fspath(folder))
     if workdir is not None:
         history.record(Path(workdir) / history.FILE, "evaluate", found.values())
     return found

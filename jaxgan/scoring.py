@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import time
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import logging
 
 from jaxgan.config import Config
 from jaxgan.data import Source, to_floats
@@ -30,9 +27,9 @@ from jaxgan.passes import g_inputs
 from jaxgan.state import GANState
 from jaxgan.steps import sample
 
-BLOCK = 256  # examples per call, over all devices
+BLOCK = 256  # examples per call, over all devices, unless the features want fewer
 SEED = 0  # of the latents that scores are of, and of what metrics draw
-PASSES = 64  # of a block each, by which batch statistics are computed anew; batch norm forgets all but 0.1 % by then
+PASSES = 64  # of a block each, by which batch statistics are computed anew; batch norm then keeps 0.1 % of the old
 EVERY = 10  # seconds between two lines of progress
 
 
@@ -67,6 +64,8 @@ class Scorer:
         self._config, self._gan, self._devices, self._report = config, gan, devices, report
         self.features = extractor(config, source, report)
         self._variables = devices.put(self.features.variables)
+        n = len(devices.devices)
+        self._block = max(1, min(BLOCK // n, self.features.block)) * n
         self._extract = devices.map_examples(self.features.apply)
         self._generate = devices.map_examples(partial(_generate, gan, config.model.output))
         self._recalibrate = devices.map_examples(partial(_recalibrate, gan), joined=True)
@@ -98,16 +97,22 @@ class Scorer:
             raise UserError(
                 f"{name} has images of shape {images.shape[1:]}, but {self.source.name} has {self.source.shape}."
             )
-        read = (images[i] for i in _positions(len(images)))
+        read = (images[i] for i in self._positions(len(images)))
         blocks = (self._devices.split(to_floats(x, self._config.model.output)) for x in read)
         return self._scores(self._extracted(blocks, len(images), name), "folder", checkpoint=name)
 
     def generated(self, state: GANState, num: int) -> Iterator[jax.Array]:
         """Blocks [devices, B, ...] of at least `num` examples altogether, the same at every call."""
         variables = self._devices.put(self._weights(state))
-        for positions in _positions(num, whole=True):
+        for positions in self._positions(num, whole=True):
             label = self._labels(positions)
             yield self._generate(variables, self._devices.split({"index": positions, "label": label}))
+
+    def _positions(self, num: int, whole: bool = False) -> Iterator[np.ndarray]:
+        """The numbers 0..num-1, a block at a time; the last one goes on to a whole block, or else repeats its last."""
+        for start in range(0, num, self._block):
+            positions = np.arange(start, start + self._block)
+            yield positions if whole else np.minimum(positions, num - 1)
 
     def _labels(self, positions: np.ndarray) -> np.ndarray | None:
         """Of the generated examples of these numbers, if G is conditioned on classes: one after the other."""
@@ -122,7 +127,7 @@ class Scorer:
             raise UserError("eval.weights is 'recalibrated', but the generator has no batch norm: set it to 'ema'.")
         variables = self._devices.put(variables)
         for i in range(PASSES):
-            positions = np.arange(i * BLOCK, (i + 1) * BLOCK)
+            positions = np.arange(i * self._block, (i + 1) * self._block)
             label = self._labels(positions)
             variables = self._recalibrate(variables, self._devices.split({"index": positions, "label": label}))
         return variables
@@ -131,24 +136,18 @@ class Scorer:
         """Features of the real examples, from the cache where they are known."""
         output = self._config.model.output
         in_memory = isinstance(self.source.examples, np.ndarray)
-        what = content_hash(self.source, output) if in_memory else hashlib.sha256(self.source.labels).hexdigest()
+        what = (
+            content_hash(self.source, output) if in_memory else hashlib.sha256(self.source.labels.tobytes()).hexdigest()
+        )
         parts = (self.source.name, self.split, self.source.shape, len(self.source), what, output)
         key = hashlib.sha256(repr((*parts, self.features.name, self.features.hash)).encode()).hexdigest()[:16]
-        path = _cache() / f"real_{self.features.name}-{key}.npz"
-        try:
-            arrays, _ = weights.load(path)
-            return Extracted(arrays["real"]["features"], labels=self.source.labels)
-        except FileNotFoundError:
-            pass
-        except Exception as error:  # NumPy, zipfile, zlib and json each have their own for damaged data
-            logging.warning("The cached features %s cannot be used (%s): they are computed anew.", path, error)
-        read = (self.source.read(i) for i in _positions(len(self.source)))
+        path = weights.cache_path(f"real_{self.features.name}-{key}.npz")
+        if cached := weights.recall(path, key):
+            return Extracted(cached[0]["real"]["features"], labels=self.source.labels)
+        read = (self.source.read(i) for i in self._positions(len(self.source)))
         blocks = (self._devices.split(to_floats(x, output)) for x in read)
         real = self._extracted(blocks, len(self.source), self.source.name)
-        try:
-            weights.save(path, {"real": {"features": real.features}}, {"data": self.source.name})
-        except OSError as error:
-            logging.warning("The features of %s cannot be cached in %s (%s).", self.source.name, path, error.strerror)
+        weights.remember(path, {"real": {"features": real.features}}, key, data=self.source.name)
         return Extracted(real.features, labels=self.source.labels)
 
     def _extracted(self, blocks: Iterator[Any], num: int, what: str) -> Extracted:
@@ -159,7 +158,7 @@ class Scorer:
             features, logits = self._extract(self._variables, block)
             found.append((_joined(features), _joined(logits)))
             if time.monotonic() - shown > EVERY:
-                shown, done = time.monotonic(), BLOCK * len(found)
+                shown, done = time.monotonic(), self._block * len(found)
                 left = (shown - started) * max(num - done, 0) / done
                 self._report(f"features of {what}: {done}/{num} examples, {left:.0f} s left")
         features, logits = (np.concatenate(x)[:num] for x in zip(*found, strict=True))
@@ -204,14 +203,3 @@ def _recalibrate(gan: GAN, variables: dict[str, Any], at: dict[str, Any]) -> dic
 def _joined(x: jax.Array) -> np.ndarray:
     """[devices, B, n] as [devices * B, n]."""
     return np.asarray(x).reshape(x.shape[0] * x.shape[1], *x.shape[2:])
-
-
-def _positions(num: int, whole: bool = False) -> Iterator[np.ndarray]:
-    """The numbers 0..num-1, a block at a time; the last one goes on to a whole block, or else repeats its last."""
-    for start in range(0, num, BLOCK):
-        positions = np.arange(start, start + BLOCK)
-        yield positions if whole else np.minimum(positions, num - 1)
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("JAXGAN_CACHE") or "~/.cache/jaxgan").expanduser()

@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 import types
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -24,7 +23,7 @@ from jaxgan.architectures import ARCHITECTURES
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.combinations import check_groups
 from jaxgan.config import Config, as_config
-from jaxgan.data import Source, check_range, from_arrays, make_batch, prefetch
+from jaxgan.data import Source, as_source, check_range, make_batch, prefetch
 from jaxgan.draws import Keys, seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, build, make_hyper
@@ -68,9 +67,8 @@ def train(
     devices = Devices()
     check_divisible(config.train.batch_size, len(devices.devices))
     devices.check_scan(config.train.steps_per_call, ARCHITECTURES[config.model.architecture].convolutional)
-    if source is not None and not isinstance(source, Source):
-        source = from_arrays(*source) if isinstance(source, tuple) else from_arrays(source)
-    given, source = source, source or load_split(config, config.data.split)
+    given = None if source is None else as_source(source)
+    source = given or load_split(config, config.data.split)
     check_range(source, config.model.output)
     check_groups(config, len(devices.devices))
     gan = build(config, source.shape, AXIS, generator, discriminator, len(source.class_names))
@@ -82,7 +80,7 @@ def train(
         donor = find_donor(config.train.init_from, gan, devices, keys, generator, discriminator)
     with ExitStack() as stack:
         stack.enter_context(workdirs.locked(run))
-        note = workdirs.open_run(run, config, _example(source, gan), devices.description)
+        note = workdirs.open_run(run, config, workdirs.describe(source, bool(gan.num_classes)), devices.description)
         if note:
             print(note, flush=True)
         scorer = Scorer(config, gan, devices, given) if config.eval.every else None
@@ -224,22 +222,6 @@ def _actions(
         )
         due.append(lambda step, **_: profile(step))
     return due
-
-
-def _example(source: Source, gan: GAN) -> dict[str, Any]:
-    """What a resume must find again: the same examples, as far as can be told without reading them all from disk.
-
-    Where files lie does not matter, so the name of a folder or an archive is not part of it.
-    """
-    crc = zlib.crc32(source.labels.tobytes())
-    if isinstance(source.examples, np.ndarray):
-        crc = zlib.crc32(np.ascontiguousarray(source.examples).data, crc)
-    kind = source.name.partition("/")[0]
-    name = kind if kind in ("folder", "npz") else source.name
-    found = {"source": name, "shape": list(source.shape), "num_examples": len(source), "crc32": crc}
-    if gan.num_classes:  # of which some may have no example
-        found |= {"classes": list(source.class_names), "present": np.unique(source.labels).tolist()}
-    return found
 
 
 @contextmanager

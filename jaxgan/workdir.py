@@ -8,11 +8,15 @@ import importlib.metadata
 import json
 import os
 import platform
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jaxgan.config import Config, difference
+from jaxgan.data import Source
 from jaxgan.errors import UserError
 
 FORMAT = 1
@@ -94,9 +98,7 @@ def open_run(workdir: Path, config: Config, example: dict[str, Any], devices: st
     if path.exists():
         old = read(workdir)
         changes = difference(old["config"].to_dict(), config.to_dict())
-        changes += [
-            f"data {k}: {old['example'].get(k)!r} -> {v!r}" for k, v in example.items() if old["example"].get(k) != v
-        ]
+        changes += _unlike(old["example"], example)
         if changes:
             listed = "".join(f"\n  {change}" for change in changes)
             saved = any(p.name.isdigit() for p in (workdir / "checkpoints").glob("*"))
@@ -117,6 +119,39 @@ def open_run(workdir: Path, config: Config, example: dict[str, Any], devices: st
     partial.write_text(json.dumps(record, indent=2) + "\n")
     os.replace(partial, path)
     return note
+
+
+def _unlike(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    return [f"data {k}: {old.get(k)!r} -> {v!r}" for k, v in new.items() if old.get(k) != v]
+
+
+def check_example(workdir: Path, source: Source, conditioned: bool) -> None:
+    """Refuses examples other than those that the run was trained on.
+
+    Raises:
+      UserError: naming what differs.
+    """
+    if changes := _unlike(read(workdir)["example"], describe(source, conditioned)):
+        raise UserError(
+            f"{workdir} was trained on other examples ({'; '.join(changes)}): those that the caller gave it must be "
+            "given again."
+        )
+
+
+def describe(source: Source, conditioned: bool) -> dict[str, Any]:
+    """What a resume must find again: the same examples, as far as can be told without reading them all from disk.
+
+    Where files lie does not matter, so the name of a folder or an archive is not part of it.
+    """
+    crc = zlib.crc32(source.labels.tobytes())
+    if isinstance(source.examples, np.ndarray):
+        crc = zlib.crc32(np.ascontiguousarray(source.examples).data, crc)
+    kind = source.name.partition("/")[0]
+    name = kind if kind in ("folder", "npz") else source.name
+    found = {"source": name, "shape": list(source.shape), "num_examples": len(source), "crc32": crc}
+    if conditioned:  # on classes, of which some may have no example
+        found |= {"classes": list(source.class_names), "present": np.unique(source.labels).tolist()}
+    return found
 
 
 def _flat(environment: dict[str, Any]) -> dict[str, Any]:

@@ -186,7 +186,7 @@ def test_a_checkpoint_that_is_not_there_is_refused(run, checkpoint, sentence):
 
 def test_without_scores_there_is_no_best_checkpoint(tmp_path):
     train(tiny(eval__every=0, train__num_steps=2), tmp_path)
-    with pytest.raises(UserError, match="train with eval.every set"):
+    with pytest.raises(UserError, match=r"train with eval\.every set"):
         load(tmp_path, checkpoint="best")
 
 
@@ -222,6 +222,14 @@ def test_a_run_ends_early_where_asked_for_and_stays_ended(run, tmp_path, monkeyp
 def test_the_eval_section_refuses_what_cannot_work(overrides, sentence):
     with pytest.raises(UserError, match=sentence):
         tiny(**overrides)
+
+
+def test_a_run_on_examples_of_the_caller_is_evaluated_with_them_only(tmp_path, tiny_digits):
+    images = tiny_digits[0][:32]
+    train(tiny(train__num_steps=2), tmp_path, source=images)
+    with pytest.raises(UserError, match="trained on other examples"):
+        evaluate(tmp_path)
+    assert evaluate(tmp_path, source=images)["fd"].value == values(tmp_path)[2]
 
 
 def test_points_are_compared_as_they_are(tmp_path):

@@ -2,11 +2,12 @@
 
 from jaxgan.data.examples import Source
 from jaxgan.data.pipeline import batch_indices, check_range, make_batch, prefetch, to_floats
-from jaxgan.data.sources import SOURCES, from_arrays, load, synthetic_modes
+from jaxgan.data.sources import SOURCES, as_source, from_arrays, load, synthetic_modes
 
 __all__ = [
     "SOURCES",
     "Source",
+    "as_source",
     "batch_indices",
     "check_range",
     "from_arrays",

@@ -140,6 +140,13 @@ def from_arrays(
     return Source(name, checked, names, images)
 
 
+def as_source(given: Source | np.ndarray | tuple) -> Source:
+    """A source as it is, or else that of images, or of a pair of images and labels; see `from_arrays`."""
+    if isinstance(given, Source):
+        return given
+    return from_arrays(*given) if isinstance(given, tuple) else from_arrays(given)
+
+
 def _check_labels(
     labels: np.ndarray, count: int, class_names: tuple[str, ...], name: str
 ) -> tuple[np.ndarray, tuple[str, ...]]:
