@@ -22,4 +22,5 @@ def get_config():
     config.train.batch_size = 32
     config.train.log_every = 200
     config.train.sample_every = 1000
+    config.eval.every = 1000
     return config

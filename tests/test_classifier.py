@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxgan.data import Source, from_arrays, load
+from jaxgan.data import Source, from_arrays, load, to_floats
 from jaxgan.errors import UserError
 from jaxgan.metrics import classifier
 from jaxgan.metrics.classifier import Classifier, load_classifier, train_classifier
@@ -198,3 +198,11 @@ def test_classifier_refuses_splits_that_differ(two_classes):
     other = from_arrays(np.zeros((4, 9, 9), np.uint8), np.arange(4) % 2)
     with pytest.raises(UserError, match="splits of arrays must have the same"):
         train_classifier(two_classes, other)
+
+
+@pytest.mark.parametrize("name", ["mnist", "digits"])
+def test_classifiers_of_embedded_sets_come_with_the_package(name, trainings, tmp_path):
+    splits = [load("embedded", name=name, split=split) for split in ("train", "test")]
+    judge = load_classifier(*splits, cache_dir=tmp_path)
+    _, logits = judge(to_floats(splits[1].read(np.arange(len(splits[1]))), "tanh"))
+    assert not trainings and (logits.argmax(1) == splits[1].labels).mean() == pytest.approx(judge.accuracy)

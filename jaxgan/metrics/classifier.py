@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -22,6 +23,7 @@ from jaxgan.metrics import weights
 from jaxgan.metrics.features import Features, check_output, to_signed
 from jaxgan.metrics.labelled import Labelled, chunks, content_hash, floats, scale
 
+SHIPPED = Path(__file__).parent / "shipped"
 RECIPE = 1  # part of the cache's key: raise it with any change of the network or of its training
 NUM_FEATURES = 128
 WIDEST = 128
@@ -86,7 +88,10 @@ def load_classifier(
     cache_dir: str | os.PathLike | None = None,
     report: Report = show,
 ) -> Features:
-    """The classifier of a data set: from the cache, or else trained now and put there.
+    """The classifier of a data set: one that comes with the package, or from the cache, or else trained now.
+
+    Those of the embedded sets come with the package, as this function made them, so that their scores compare between
+    machines: training elsewhere rounds otherwise, and gives weights of another hash.
 
     The cache's key is a hash of both splits' images and labels, of seed and steps, and of the recipe's version. Where
     the images are bytes, the same weights serve every output, which only decides what range `Features.apply` takes.
@@ -103,9 +108,10 @@ def load_classifier(
     """
     _check(train, test, output)
     key = _key(train, test, output, seed, steps)
-    path = weights.cache_path(f"{_name(train)}-{key}.npz", cache_dir)
-    if cached := weights.recall(path, key):
-        variables, meta = cached
+    file = f"{_name(train)}-{key}.npz"
+    path = weights.cache_path(file, cache_dir)
+    if found := weights.recall(SHIPPED / file, key) or weights.recall(path, key):
+        variables, meta = found
         return _features(train, output, variables, meta["accuracy"])
     features = train_classifier(train, test, output=output, seed=seed, steps=steps, report=report)
     weights.remember(path, features.variables, key, accuracy=features.accuracy, data=train.name)
