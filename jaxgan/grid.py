@@ -35,6 +35,19 @@ def grid(images: np.ndarray, columns: int = 8) -> np.ndarray:
     return picture
 
 
+def cells(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The images of a `grid`, u8[rows, columns, height, width, C].
+
+    Raises:
+      ValueError: it is no grid of images of that size.
+    """
+    (rows, below), (columns, right) = divmod(picture.shape[0], height + GAP), divmod(picture.shape[1], width + GAP)
+    if (below, right) != (GAP, GAP):
+        raise ValueError(f"a picture of {picture.shape[:2]} pixels is no grid of images of {height} x {width}.")
+    parts = picture[GAP:, GAP:].reshape(rows, height + GAP, columns, width + GAP, -1)
+    return parts.swapaxes(1, 2)[:, :, :height, :width]
+
+
 def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
     """Writes u8[H, W, 1 or 3 or 4] so that a reader sees the whole file or none."""
     from PIL import Image

@@ -78,23 +78,29 @@ def _ends_line(file) -> bool:
     return file.read(1) == b"\n"
 
 
-def training_scores(path: Path, name: str, last: int | None = None) -> list[Score]:
-    """The scores of this name that training recorded, up to a step, in order, as far as they compare with the newest.
-
-    The last word on a step counts, for a resumed run repeats steps; a torn line is passed over.
-    """
-    found: dict[int, Score] = {}
+def recorded(path: Path) -> list[tuple[str, Score]]:
+    """All scores on record with the mode that computed each, in the order of the file; a torn line is passed over."""
+    found: list[tuple[str, Score]] = []
     for line in path.read_bytes().splitlines() if path.exists() else ():
         try:
             row = json.loads(line)
-            scores = [Score.from_dict(score) for score in row["scores"]] if row["by"] == "train" else []
+            found += [(row["by"], Score.from_dict(score)) for score in row["scores"]]
         except (ValueError, KeyError, TypeError):
             continue
-        for score in scores:
-            step = score.protocol.step
-            if score.name == name and step is not None and (last is None or step <= last):
-                found.pop(step, None)  # the newest comes last
-                found[step] = score
+    return found
+
+
+def training_scores(path: Path, name: str, last: int | None = None) -> list[Score]:
+    """The scores of this name that training recorded, up to a step, in order, as far as they compare with the newest.
+
+    The last word on a step counts, for a resumed run repeats steps.
+    """
+    found: dict[int, Score] = {}
+    for by, score in recorded(path):
+        step = score.protocol.step
+        if by == "train" and score.name == name and step is not None and (last is None or step <= last):
+            found.pop(step, None)  # the newest comes last
+            found[step] = score
     newest = next(reversed(found.values()), None)
     alike = [s for s in found.values() if newest and not s.protocol.differences(newest.protocol)]
     return sorted(alike, key=lambda s: s.protocol.step or 0)

@@ -1,9 +1,11 @@
-"""jaxgan trains GANs, draws samples from them and scores them.
+"""jaxgan trains GANs, draws samples from them, scores them and reports on them.
 
 Train, or go on training: jaxgan --config=configs/mnist.py --workdir=runs/mnist [--config.train.num_steps=5000 ...]
 Draw samples:             jaxgan --mode=sample --workdir=runs/mnist --out=samples.png
 Score a run:              jaxgan --mode=evaluate --workdir=runs/mnist [--checkpoint=best] [--num=10000]
 Score a folder of images: jaxgan --mode=evaluate --config=configs/mnist.py --folder=images/
+A page about a run:       jaxgan --mode=report --workdir=runs/mnist [--out=report.html]
+A page that compares:     jaxgan --mode=report --workdir=runs/a,runs/b --out=comparison.html
 """
 
 # Thin: all that is done here can be called. JAX is imported only once the flags are known to be right.
@@ -25,6 +27,7 @@ APPLICABLE = {
     "train": ("config", "config.KEY", "cpu_devices"),
     "sample": ("num", "out", "seed", "truncation", "label", "checkpoint"),
     "evaluate": ("config", "config.KEY", "cpu_devices", "num", "checkpoint", "folder"),
+    "report": ("out", "checkpoint"),
 }  # mode -> its flags
 INTERRUPTED = 130  # the shell's code for Ctrl-C
 
@@ -34,7 +37,7 @@ config_flags.DEFINE_config_file(
     "train: experiment, such as configs/mnist.py; --config.KEY=VALUE after it changes it. evaluate: its section eval "
     "stands for the run's own; without --workdir, --folder is scored against its data.",
 )
-flags.DEFINE_string("workdir", None, "Directory of the run.")
+flags.DEFINE_string("workdir", None, "Directory of the run. report: several, separated by commas, are compared.")
 flags.DEFINE_enum("mode", "train", list(APPLICABLE), "What to do.")
 flags.DEFINE_integer(
     "cpu_devices",
@@ -42,10 +45,15 @@ flags.DEFINE_integer(
     "train, evaluate: devices made of the CPU's cores; default: as many as divide the batch, or 1 for dense networks.",
 )
 flags.DEFINE_integer("num", None, "sample: how many; default: 64. evaluate: how many; default: eval.num_samples.")
-flags.DEFINE_string("out", None, "sample: where to, FILE.png for one grid or DIR/ for one file per image.")
+flags.DEFINE_string(
+    "out",
+    None,
+    "sample: where to, FILE.png for one grid or DIR/ for one file per image. report: FILE.html; default: report.html "
+    "in the directory of the run.",
+)
 flags.DEFINE_integer("seed", 0, "sample: of the latents.")
 flags.DEFINE_float("truncation", None, "sample: bound on every latent coordinate; default: none.")
-flags.DEFINE_string("checkpoint", "latest", "sample, evaluate: latest, best, or the step of one.")
+flags.DEFINE_string("checkpoint", "latest", "sample, evaluate, report: latest, best, or the step of one.")
 flags.DEFINE_string("folder", None, "evaluate: images to score in place of the run's samples.")
 flags.DEFINE_string("label", None, "sample: name or number of the class that all are of; default: each in turn.")
 
@@ -88,7 +96,7 @@ def main(argv: Sequence[str]) -> int:
         return evaluate(workdir)
     if workdir is None:
         raise UserError("--workdir is missing: name the directory of the run.")
-    return train(workdir) if mode == "train" else sample(workdir)
+    return {"train": train, "sample": sample, "report": report}[mode](workdir)
 
 
 def train(workdir: str) -> int:
@@ -137,6 +145,17 @@ def evaluate(workdir: str | None) -> int:
 
     folder = os.path.expanduser(FLAGS.folder) if FLAGS.folder else None
     print(table(run(workdir, config, FLAGS.checkpoint, folder, FLAGS.num)), flush=True)
+    return 0
+
+
+def report(workdir: str) -> int:
+    """`--mode=report`."""
+    from jaxgan.report import report as run
+
+    # A directory may have a comma in its name.
+    names = [workdir] if os.path.isdir(workdir) else [name.strip() for name in workdir.split(",") if name.strip()]
+    out = os.path.expanduser(FLAGS.out) if FLAGS.out else None
+    print(f"wrote {run([os.path.expanduser(name) for name in names], out, FLAGS.checkpoint)}")
     return 0
 
 

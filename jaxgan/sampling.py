@@ -96,6 +96,20 @@ class Sampler:
             z, labels = g_inputs(self.gan, key, indices, truncation), self._labels(indices, label)
             yield np.asarray(self._apply(self.state.ema.variables, z, labels))[: num - start]
 
+    def inputs(self, num: int, seed: int = 0) -> np.ndarray:
+        """What G makes `sample(num, seed)` of: latents, and after them InfoGAN's codes, f32[num, z_dim + codes]."""
+        return np.asarray(g_inputs(self.gan, seed_keys(seed).sample, jnp.arange(num)))
+
+    def of_inputs(self, inputs: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
+        """The examples f32[N, ...] of inputs f[N, z_dim + codes] and, where the run has classes, labels i[N]."""
+        examples = []
+        for start in range(0, len(inputs), BATCH):  # the last one is filled up, so that one program serves any number
+            places = np.minimum(np.arange(start, start + BATCH), len(inputs) - 1)
+            label = None if labels is None else jnp.asarray(labels[places], jnp.int32)
+            made = self._apply(self.state.ema.variables, jnp.asarray(inputs[places], jnp.float32), label)
+            examples.append(np.asarray(made)[: len(inputs) - start])
+        return np.concatenate(examples)
+
     def images(
         self, num: int, seed: int = 0, truncation: float | None = None, label: int | str | None = None
     ) -> np.ndarray:

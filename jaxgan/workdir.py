@@ -45,6 +45,18 @@ def locked(workdir: Path) -> Iterator[None]:
         yield
 
 
+def is_locked(workdir: Path) -> bool:
+    """Whether a run is going on in the workdir; nothing in it is changed."""
+    try:
+        with open(workdir / ".lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # there is no lock, or none that can be asked
+        return False
+    return False
+
+
 def read(workdir: str | os.PathLike) -> dict[str, Any]:
     """The contents of a run's `config.json`, with the `Config` under `config`.
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-# Panels from top to bottom: title, and the prefixes of the scalars drawn in it.
-PANELS = (
-    ("loss", ("loss/", "penalty/")),
-    ("P(real)", ("score/",)),
-    ("gradient norm", ("grad_norm/",)),
-    ("evaluation", ("eval/",)),
-)
+from jaxgan.monitor.panels import Found, Panel, best, curve, panels
+
+COLORS = {"info": "tab:blue", "warning": "tab:orange", "problem": "tab:red"}  # of findings, by severity
+FEW_PANELS = 4  # one below another; more stand in two columns
+LONG_LEGEND = 8  # curves; of more only those that stand out are named
 
 
 def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:
@@ -32,26 +31,62 @@ def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:
     return [rows[step] for step in sorted(rows)]
 
 
-def draw_curves(metrics: str | os.PathLike, out: str | os.PathLike) -> None:
-    """Draws the learning curves of a `metrics.jsonl` into a PNG: one panel per group of scalars that there is."""
+def draw_curves(metrics: str | os.PathLike, out: str | os.PathLike, findings: Sequence[Found] = ()) -> None:
+    """Draws the learning curves of a `metrics.jsonl` into a PNG: one panel per group of scalars that there is.
+
+    The layers at the ends of each net are bold, the best of each evaluation is marked, and each finding shades the
+    steps at which it was seen.
+    """
     rows = read_metrics(metrics)
-    names = sorted({name for row in rows for name in row} - {"step"})
-    panels = [(title, [n for n in names if n.startswith(prefixes)]) for title, prefixes in PANELS]
-    panels = [panel for panel in panels if panel[1]]
-    if not panels:
+    drawn = panels({name for row in rows for name in row})
+    if not drawn:
         return
-    figure = _figure(8, 2.2 * len(panels) + 0.4)
-    for axes, (title, members) in zip(figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0], panels):  # noqa: B905
-        for name in members:
-            points = [(row["step"], row[name]) for row in rows if name in row]
-            axes.plot(*zip(*points, strict=True), label=name, linewidth=1, marker="." if len(points) < 30 else "")
-        axes.set_ylabel(title)
-        axes.grid(alpha=0.3)
-        axes.legend(loc="upper left", fontsize=7)
-        if title == "P(real)":
-            axes.set_ylim(-0.02, 1.02)
-    axes.set_xlabel("step")
+    columns = 1 if len(drawn) <= FEW_PANELS else 2
+    height = -(-len(drawn) // columns)
+    figure = _figure(8 * columns, 2.2 * height + 0.4)
+    places = figure.subplots(height, columns, sharex=True, squeeze=False).T.ravel()
+    for axes, panel in zip(places, drawn, strict=False):
+        _draw_panel(axes, panel, rows)
+        _shade(axes, findings, rows[-1]["step"])
+    for axes in places[len(drawn) :]:
+        axes.set_axis_off()
+    for column in range(columns):
+        last = places[min((column + 1) * height, len(drawn)) - 1]
+        last.tick_params(labelbottom=True)
+        last.set_xlabel("step")
     _save(figure, out)
+
+
+def _draw_panel(axes, panel: Panel, rows: Sequence[dict[str, Any]]) -> None:
+    from matplotlib import colormaps
+
+    layers = [name for name in panel.names if name not in panel.bold] if panel.bold else []
+    named = panel.names if len(panel.names) <= LONG_LEGEND else panel.bold or panel.names[:LONG_LEGEND]
+    for name in panel.names:
+        steps, values = curve(rows, name)
+        style: dict[str, Any] = {"linewidth": 1, "marker": "." if len(steps) < 30 else ""}
+        if name in layers:  # from the bottom to the top
+            style |= {"color": colormaps["viridis"](layers.index(name) / max(1, len(layers) - 1)), "alpha": 0.7}
+        elif panel.bold:
+            color = {"bottom": "tab:blue", "top": "tab:red"}.get(name.rpartition("/")[2], "black")
+            style |= {"color": color, "linewidth": 2.2}
+        axes.plot(steps, values, label=name if name in named else None, **style)
+        if (i := best(steps, values, panel.better)) is not None:
+            label = f"best: {values[i]:.4g} at step {steps[i]}"
+            axes.plot(steps[i], values[i], "*", color="tab:green", markersize=11, label=label)
+    axes.set_ylabel(panel.title)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper left", fontsize=7)
+    if panel.limits:
+        axes.set_ylim(panel.limits[0] - 0.02, panel.limits[1] + 0.02)
+    if panel.log and any((curve(rows, name)[1] > 0).any() for name in panel.names):
+        axes.set_yscale("log")
+
+
+def _shade(axes, findings: Sequence[Found], last: int) -> None:
+    for finding in findings:
+        until = last if finding.until is None else finding.until
+        axes.axvspan(finding.step, max(until, finding.step), color=COLORS[finding.severity], alpha=0.12, linewidth=1)
 
 
 def draw_points(real: np.ndarray | None, fake: np.ndarray, out: str | os.PathLike) -> np.ndarray:
@@ -61,11 +96,28 @@ def draw_points(real: np.ndarray | None, fake: np.ndarray, out: str | os.PathLik
     if real is not None:
         axes.scatter(*real.T, s=2, color="0.7", label="data")
     axes.scatter(*fake.T, s=2, color="tab:red", alpha=0.5, label="generated")
-    reach = 1.25 * float(np.abs(fake if real is None else real).max())
-    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    _frame(axes, fake if real is None else real)
     axes.legend(loc="upper right", fontsize=7)
     _save(figure, out)
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()  # type: ignore[attr-defined]
+    return _pixels(figure)
+
+
+def draw_paths(real: np.ndarray | None, paths: np.ndarray) -> np.ndarray:
+    """A picture u8[H, W, 3] of lines f[N, steps, 2] with dots at their ends, over real points f[N, 2] if given."""
+    figure = _figure(4, 4)
+    axes = figure.subplots()
+    if real is not None:
+        axes.scatter(*real.T, s=2, color="0.7")
+    for path in paths:
+        [line] = axes.plot(*path.T, linewidth=1, marker=".", markersize=2)
+        axes.plot(*path[[0, -1]].T, "o", color=line.get_color(), markersize=4)
+    _frame(axes, paths.reshape(-1, 2) if real is None else real)
+    return _pixels(figure)
+
+
+def _frame(axes, points: np.ndarray) -> None:
+    reach = 1.25 * float(np.abs(points).max())
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
 
 
 def _figure(width: float, height: float):
@@ -76,6 +128,11 @@ def _figure(width: float, height: float):
     figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def _pixels(figure) -> np.ndarray:
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
 
 def _save(figure, out: str | os.PathLike) -> None:

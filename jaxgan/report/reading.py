@@ -1,0 +1,162 @@
+"""What a run's directory holds, read as far as it goes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxgan import history
+from jaxgan import workdir as workdirs
+from jaxgan.config import Config
+from jaxgan.metrics.scores import Score
+from jaxgan.monitor.curves import read_metrics
+from jaxgan.monitor.panels import best, curve, direction
+from jaxgan.monitor.panels import history as curves_of
+
+EARLY = 500  # steps that say little
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run, finished or not.
+
+    Attributes:
+      workdir: its directory.
+      name: of the directory, or more of its path where several runs have to be told apart.
+      config, example, environment: its `config.json`.
+      rows: of its `metrics.jsonl`.
+      scores: of its `evaluation.jsonl`, in order; the last word on a step counts.
+      findings: the doctor's.
+      running: whether a process is at it.
+    """
+
+    workdir: Path
+    name: str
+    config: Config
+    example: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+    scores: Sequence[Score]
+    findings: Sequence[Any]
+    running: bool
+
+    @property
+    def step(self) -> int:
+        """The last one on record."""
+        return self.rows[-1]["step"] if self.rows else 0
+
+    @property
+    def names(self) -> list[str]:
+        """Of its scalars."""
+        return sorted({name for row in self.rows for name in row} - {"step"})
+
+
+def read(workdir: Path, name: str = "") -> Run:
+    """Reads a run, of which nothing but `config.json` needs to be there.
+
+    Raises:
+      UserError: there is none, or it is damaged.
+    """
+    record = workdirs.read(workdir)
+    path = workdir / "metrics.jsonl"
+    rows = read_metrics(path) if path.exists() else []
+    latest: dict[Any, Score] = {}
+    for by, score in history.recorded(workdir / history.FILE):
+        key = (by, score.name, score.protocol)
+        latest.pop(key, None)
+        latest[key] = score
+    config, example = record["config"], record["example"]
+    return Run(
+        workdir,
+        name or workdir.resolve().name,
+        config,
+        example,
+        record["environment"],
+        rows,
+        list(latest.values()),
+        _findings(rows, config, len(example.get("classes", []))),
+        workdirs.is_locked(workdir),
+    )
+
+
+def _findings(rows: Sequence[Mapping[str, Any]], config: Config, num_classes: int) -> Sequence[Any]:
+    try:
+        from jaxgan.monitor.doctor import diagnose
+    except ImportError:
+        return []
+    return diagnose(curves_of(rows), config.loss.name, num_classes) if rows else []
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """The page's first sentence, a severity for its color, and what else is to be known at once."""
+
+    severity: str
+    text: str
+    facts: tuple[str, ...]
+
+
+def verdict(run: Run) -> Verdict:
+    """What is to be thought of a run: its findings in a sentence, how far it came, and its best score."""
+    facts = (_progress(run), *_quality(run))
+    bad = next((row for row in run.rows if not_finite(row)), None)
+    for severity, opening in (("problem", "Something is wrong"), ("warning", "Keep an eye on it")):
+        kinds = [f"{words(f.kind)} {span(f)}" for f in run.findings if f.severity == severity]
+        if kinds:
+            return Verdict(severity, f"{opening}: {'; '.join(kinds)}.", facts)
+        if severity == "problem" and bad:
+            return Verdict(
+                "problem", f"Something is wrong: {', '.join(not_finite(bad))} at step {bad['step']:,}.", facts
+            )
+    if not run.rows:
+        return Verdict("info", "Nothing was recorded yet.", facts)
+    if run.step < EARLY:
+        return Verdict("info", "Too early for a verdict: the first few hundred steps say little.", facts)
+    return Verdict("good", "No problem found.", facts)
+
+
+def not_finite(row: Mapping[str, Any]) -> list[str]:
+    """What a row of scalars has that is no number, as "loss/d is nan"."""
+    return [f"{name} is {x}" for name, x in row.items() if isinstance(x, float) and not np.isfinite(x)]
+
+
+def words(kind: str) -> str:
+    """The name of a kind of finding to be read."""
+    return kind.replace("_", " ")
+
+
+def span(finding: Any) -> str:
+    """The steps at which it was seen."""
+    if finding.until is None:
+        return f"since step {finding.step:,}"
+    return f"from step {finding.step:,} to {finding.until:,}"
+
+
+def _progress(run: Run) -> str:
+    done, total = run.step, run.config.train.num_steps
+    if done >= total:
+        return f"Complete: {total:,} steps."
+    if run.running:
+        return f"Running: step {done:,} of {total:,}."
+    ended = history.why_ended(run.workdir / history.FILE, run.config.eval, done)
+    if ended:
+        return f"Ended early at step {done:,} of {total:,}: {ended[1]}."
+    return f"Not finished: the last record is of step {done:,} of {total:,}."
+
+
+def _quality(run: Run) -> list[str]:
+    """Of the score by which the best checkpoint is kept, or else the first evaluation: the best and the last."""
+    ranked = [n for n in run.names if direction(n)]
+    ranked.sort(key=lambda n: not n.startswith(f"eval/{run.config.eval.best_metric}_"))
+    for name in ranked[:1]:
+        steps, values = curve(run.rows, name)
+        i = best(steps, values, direction(name))
+        if i is not None:
+            last = "" if i == len(values) - 1 else f", {values[-1]:.4g} at the end"
+            label = name.removeprefix("eval/")
+            return [f"Best {label}: {values[i]:.4g} at step {steps[i]:,}{last} ({direction(name)} is better)."]
+    return []
