@@ -40,7 +40,7 @@ def spherical(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
     cosine = np.clip((a * b).sum(axis=1) / np.maximum(lengths, np.finfo(float).tiny), -1, 1)
     angle = np.arccos(cosine)[:, None, None]
     sine = np.sin(angle)
-    flat = np.abs(sine) < PARALLEL
+    flat = (np.abs(sine) < PARALLEL) | (lengths == 0)[:, None, None]
     weights = [np.sin(x[:, None] * angle) / np.where(flat, 1, sine) for x in (1 - t, t)]
     arc = weights[0] * a[:, None] + weights[1] * b[:, None]
     return np.where(flat, linear(a, b, t), arc)

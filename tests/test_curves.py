@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -60,14 +61,44 @@ def test_draw_curves_draws_the_panels_there_are(tmp_path, figures):
     assert {title: list(lines) for title, lines in drawn.items()} == {
         "loss": ["loss/d", "loss/g"],
         "P(real)": ["score/real"],
-        "evaluation": ["eval/fid_10k"],
+        "fid_10k": ["eval/fid_10k", "best: 12.5 at step 40"],
     }
     np.testing.assert_allclose(drawn["loss"]["loss/d"], [(s, 1 / s) for s in range(1, 41)])
-    np.testing.assert_allclose(drawn["evaluation"]["eval/fid_10k"], [(40, 12.5)])
+    np.testing.assert_allclose(drawn["fid_10k"]["eval/fid_10k"], [(40, 12.5)])
     with Image.open(tmp_path / "sub" / "curves.png") as image:
         assert image.format == "PNG" and image.size == (800, 700)
         assert len(np.unique(np.asarray(image.convert("L")))) > 10
     assert [p.name for p in (tmp_path / "sub").iterdir()] == ["curves.png"]
+
+
+def test_draw_curves_marks_the_best_the_ends_and_the_findings(tmp_path, figures):
+    layers = ("", "/Dense_0", "/Dense_1", "/bottom", "/top")
+    rows = [{"step": s} | {f"grad_norm/g{layer}": 1.0 + s for layer in layers} for s in range(10, 60, 10)]
+    for row, value in zip(rows, (5.0, 3.0, 1.0, 2.0, 4.0), strict=True):
+        row |= {"eval/kid_1k": value, "eval/recall_1k": value, "loss/d": 1.0, "score/real": 0.5}
+    write(tmp_path / "m.jsonl", rows)
+    found = [
+        SimpleNamespace(kind="late_degradation", severity="problem", step=40, until=None),
+        SimpleNamespace(kind="mode_hopping", severity="info", step=10, until=20),
+    ]
+    curves.draw_curves(tmp_path / "m.jsonl", tmp_path / "curves.png", found)
+    panels = {axes.get_ylabel(): axes for axes in figures[0].axes}
+    for title, best in (("kid_1k", (30, 1.0)), ("recall_1k", (10, 5.0))):
+        np.testing.assert_array_equal(panels[title].lines[1].get_xydata(), [best])
+    widths = {line.get_label(): line.get_linewidth() for line in panels["gradient norm of G"].lines}
+    assert widths["all layers"] == widths["top"] == widths["bottom"] > 2 * widths["Dense_0"] == 2 * widths["Dense_1"]
+    assert panels["gradient norm of G"].get_yscale() == "log"
+    for title in ("loss", "P(real)", "kid_1k", "recall_1k", "gradient norm of G"):
+        shades = [(patch.get_x(), patch.get_width()) for patch in panels[title].patches]
+        assert shades == [(40, 10), (10, 10)]
+    assert figures[0].axes[-1].axison is False  # five panels in two columns
+
+
+def test_draw_paths_is_a_picture(figures):
+    paths = np.random.default_rng(0).normal(size=(3, 10, 2))
+    picture = curves.draw_paths(np.ones((5, 2)), paths)
+    assert picture.dtype == np.uint8 and picture.shape == (400, 400, 3)
+    np.testing.assert_array_equal(figures[0].axes[0].lines[0].get_xydata(), paths[0])
 
 
 @pytest.mark.parametrize("contents", ["", '{"step": 1', '{"step": 1, "other": 2}\n'])

@@ -1,6 +1,7 @@
 """The command line as a careless user finds it: one sentence, an exit code, and nothing touched by what is refused."""
 
 import errno
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -260,6 +261,29 @@ def test_command_samples_the_class_asked_for(command, monkeypatch, tmp_path, fla
 
 def test_command_trains_on_no_label(command):
     assert "--label does not apply to --mode=train" in command(*TINY, "--label=7")[2]
+
+
+REPORTS = [
+    ("--workdir=runs/a", (["runs/a"], None, "latest")),
+    ("--workdir=runs/a,runs/b --out=x.html", (["runs/a", "runs/b"], "x.html", "latest")),
+    ("--workdir=runs/a, --checkpoint=best", (["runs/a"], None, "best")),
+    ("--workdir=a,b", (["a,b"], None, "latest")),  # a directory of that name
+]
+
+
+@pytest.mark.parametrize(("flags", "asked"), REPORTS, ids=[flags for flags, _ in REPORTS])
+def test_command_reports_on_runs(command, monkeypatch, flags, asked):
+    asked_for: list = []
+    monkeypatch.setattr(os.path, "isdir", lambda path: path == "a,b")
+    monkeypatch.setattr("jaxgan.report.report", lambda *arguments: asked_for.append(arguments) or "page.html")
+    assert command("--mode=report", *flags.split(" ")) == (0, "wrote page.html\n", "")
+    assert asked_for == [asked]
+
+
+def test_command_reports_only_on_a_run(command):
+    code, out, err = command("--mode=report")
+    assert (code, out, err.count("\n")) == (2, "", 1) and "holds no run" in err
+    assert "--seed does not apply to --mode=report" in command("--mode=report", "--seed=3")[2]
 
 
 @pytest.mark.parametrize("made", [False, True])

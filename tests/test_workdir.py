@@ -57,6 +57,15 @@ def test_open_run_resumes_the_same_run_without_a_note(run):
     assert (run / "config.json").read_bytes() == before
 
 
+def test_is_locked_while_a_run_goes_on(run):
+    assert not workdir.is_locked(run)
+    with workdir.locked(run):
+        assert workdir.is_locked(run)
+    before = sorted(run.iterdir())
+    assert not workdir.is_locked(run) and not workdir.is_locked(run / "nowhere")
+    assert sorted(run.iterdir()) == before
+
+
 def test_open_run_notes_other_devices(run):
     note = workdir.open_run(run, Config(), EXAMPLE, "4 x cpu")
     assert note.endswith("not bit for bit: devices 2 x cpu -> 4 x cpu")

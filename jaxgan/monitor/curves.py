@@ -60,7 +60,7 @@ def draw_curves(metrics: str | os.PathLike, out: str | os.PathLike, findings: Se
 def _draw_panel(axes, panel: Panel, rows: Sequence[dict[str, Any]]) -> None:
     from matplotlib import colormaps
 
-    layers = [name for name in panel.names if name not in panel.bold] if panel.bold else []
+    layers = [name for name in panel.names if name not in panel.bold] if panel.net else []
     named = panel.names if len(panel.names) <= LONG_LEGEND else panel.bold or panel.names[:LONG_LEGEND]
     for name in panel.names:
         steps, values = curve(rows, name)
@@ -70,7 +70,7 @@ def _draw_panel(axes, panel: Panel, rows: Sequence[dict[str, Any]]) -> None:
         elif panel.bold:
             color = {"bottom": "tab:blue", "top": "tab:red"}.get(name.rpartition("/")[2], "black")
             style |= {"color": color, "linewidth": 2.2}
-        axes.plot(steps, values, label=name if name in named else None, **style)
+        axes.plot(steps, values, label=panel.label(name) if name in named else None, **style)
         if (i := best(steps, values, panel.better)) is not None:
             label = f"best: {values[i]:.4g} at step {steps[i]}"
             axes.plot(steps[i], values[i], "*", color="tab:green", markersize=11, label=label)

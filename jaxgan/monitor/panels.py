@@ -42,6 +42,7 @@ class Panel(NamedTuple):
       limits: of the vertical axis; None: what the curves need.
       log: whether it is logarithmic at first.
       better: "lower" or "higher" for one evaluation, whose best is marked; else empty.
+      net: `group/net` where the curves are those of its layers; else empty.
     """
 
     title: str
@@ -50,6 +51,11 @@ class Panel(NamedTuple):
     limits: tuple[float, float] | None = None
     log: bool = False
     better: str = ""
+    net: str = ""
+
+    def label(self, name: str) -> str:
+        """Of a curve, without what the title says."""
+        return name.removeprefix(self.net).removeprefix("/") or "all layers" if self.net else name
 
 
 class Found(Protocol):
@@ -113,7 +119,7 @@ def _panel(place: int, key: str, names: tuple[str, ...]) -> Panel:
     if place == 0:
         return Panel(title, names, limits=limits)
     bold = tuple(name for name in names if name == key or name.rpartition("/")[2] in ENDS)
-    return Panel(f"{title} of {NETS[net]}", names, bold, log=group in LOGARITHMIC)
+    return Panel(f"{title} of {NETS[net]}", names, bold, log=group in LOGARITHMIC, net=key)
 
 
 def _natural(name: str) -> tuple[bool, list[tuple[int, str]]]:

@@ -8,7 +8,7 @@ from importlib import resources
 from string import Template
 from typing import Any
 
-from jaxgan import __version__
+import jaxgan
 from jaxgan.report import pictures, plots, tables
 from jaxgan.report.markup import Html, element, fold, join, note, section
 from jaxgan.report.reading import Run, Verdict, span, verdict, words
@@ -70,7 +70,9 @@ def several_runs(runs: Sequence[Run]) -> str:
         section("What differs", tables.differing(runs)),
         *found,
     ]
-    return _page(f"{len(runs)} runs", ", ".join(run.name for run in runs), join(heads), parts, data)
+    return _page(
+        f"{len(runs)} runs", ", ".join(run.name for run in runs), element("div", *heads, class_="verdicts"), parts, data
+    )
 
 
 def _verdict(judged: Verdict, name: Html | None = None) -> Html:
@@ -92,7 +94,7 @@ def _by_severity(findings: Sequence[Any]) -> list[Any]:
 
 def _finding(finding: Any) -> Html:
     badge = element("span", LABELS[finding.severity], class_="badge")
-    numbers = ", ".join(f"{words(k)} {v:.4g}" for k, v in finding.evidence.items())
+    numbers = ", ".join(f"{words(k)} {_number(v)}" for k, v in finding.evidence.items())
     advice = [
         element("li", each.text, " ", element("span", "— ", _linked(each.source), class_="soft"))
         for each in finding.advice
@@ -105,6 +107,11 @@ def _finding(finding: Any) -> Html:
         fold("What the literature advises", element("ul", *advice)) if advice else None,
         class_=f"finding {finding.severity}",
     )
+
+
+def _number(value: float) -> str:
+    """Steps in full, other numbers with four digits."""
+    return f"{value:,.0f}" if value == round(value) else f"{value:.4g}"
 
 
 def _linked(text: str) -> Html:
@@ -132,7 +139,7 @@ def _page(title: str, about: str, head: Html, parts: Sequence[Html | None], data
         [
             element("header", element("h1", title), element("p", about, class_="note"), menu),
             element("main", head, *there),
-            element("footer", f"Made by jaxgan {__version__}."),
+            element("footer", f"Made by jaxgan {jaxgan.__version__}."),
         ]
     )
     return Template(_asset("page.html")).substitute(

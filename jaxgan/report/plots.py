@@ -20,13 +20,13 @@ def single(run: Run) -> dict[str, Any]:
     """The panels of one run, with its findings and the best of each evaluation."""
     drawn = _Drawn([run], len(run.names))
     for panel in panels(run.names):
-        layers = [name for name in panel.names if panel.bold and name not in panel.bold]
+        layers = [name for name in panel.names if panel.net and name not in panel.bold]
         series = []
         for name in panel.names:
             style: dict[str, Any] = {"bold": name in panel.bold}
             if name in layers:
                 style["depth"] = round(layers.index(name) / max(1, len(layers) - 1), 3)
-            series.append(drawn.series(run, name, name, **style))
+            series.append(drawn.series(run, name, panel.label(name), **style))
         marks = _marks([run], panel.names[0]) if panel.better else []
         drawn.panel(panel.title, series, panel.limits, panel.log, marks)
     drawn.data["findings"] = [
@@ -78,7 +78,8 @@ class _Drawn:
         return {"label": label, "steps": number, "values": _rounded(values), **style}
 
     def panel(self, title: str, series: list, limits: tuple[float, float] | None, log: bool, marks: list) -> None:
-        self.data["panels"].append({"title": title, "series": series, "limits": limits, "log": log, "marks": marks})
+        of_axis = {"limits": list(limits) if limits else None, "log": log}
+        self.data["panels"].append({"title": title, "series": series, **of_axis, "marks": marks})
 
 
 def thinned(steps: np.ndarray, values: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:

@@ -149,14 +149,15 @@ def _progress(run: Run) -> str:
 
 
 def _quality(run: Run) -> list[str]:
-    """Of the score by which the best checkpoint is kept, or else the first evaluation: the best and the last."""
-    ranked = [n for n in run.names if direction(n)]
-    ranked.sort(key=lambda n: not n.startswith(f"eval/{run.config.eval.best_metric}_"))
-    for name in ranked[:1]:
+    """Of the score by which the best checkpoint is kept, or else the first two evaluations: the best and the last."""
+    known = [name for name in run.names if direction(name)]
+    ranking = [name for name in known if name.startswith(f"eval/{run.config.eval.best_metric}_")]
+    found = []
+    for name in ranking[:1] or known[:2]:
         steps, values = curve(run.rows, name)
         i = best(steps, values, direction(name))
         if i is not None:
             last = "" if i == len(values) - 1 else f", {values[-1]:.4g} at the end"
             label = name.removeprefix("eval/")
-            return [f"Best {label}: {values[i]:.4g} at step {steps[i]:,}{last} ({direction(name)} is better)."]
-    return []
+            found.append(f"Best {label}: {values[i]:.4g} at step {steps[i]:,}{last} ({direction(name)} is better).")
+    return found

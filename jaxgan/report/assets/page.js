@@ -24,17 +24,21 @@ function table(panel, log) {
   return uPlot.join([...parts, [data.range, [null, null]]]).slice(0, -1);
 }
 
+// Findings that overlap shade no darker than one of them.
 function shade(u) {
-  for (const finding of data.findings) {
-    const from = u.valToPos(finding.from, "x", true);
-    const to = u.valToPos(finding.to ?? data.range[1], "x", true);
-    const left = Math.max(from, u.bbox.left);
-    const width = Math.min(to, u.bbox.left + u.bbox.width) - left;
-    if (width < 0) continue;
+  for (const severity of ["info", "warning", "problem"]) {
     u.ctx.save();
-    u.ctx.fillStyle = css(`--${finding.severity}`);
-    u.ctx.globalAlpha = 0.13;
-    u.ctx.fillRect(left, u.bbox.top, Math.max(width, 2), u.bbox.height);
+    u.ctx.beginPath();
+    for (const finding of data.findings.filter((f) => f.severity === severity)) {
+      const from = u.valToPos(finding.from, "x", true);
+      const to = u.valToPos(finding.to ?? data.range[1], "x", true);
+      const left = Math.max(from, u.bbox.left);
+      const width = Math.min(to, u.bbox.left + u.bbox.width) - left;
+      if (width >= 0) u.ctx.rect(left, u.bbox.top, Math.max(width, 2), u.bbox.height);
+    }
+    u.ctx.fillStyle = css(`--${severity}`);
+    u.ctx.globalAlpha = 0.1;
+    u.ctx.fill();
     u.ctx.restore();
   }
 }
