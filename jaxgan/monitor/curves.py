@@ -112,6 +112,7 @@ def draw_paths(real: np.ndarray | None, paths: np.ndarray) -> np.ndarray:
         [line] = axes.plot(*path.T, linewidth=1, marker=".", markersize=2)
         axes.plot(*path[[0, -1]].T, "o", color=line.get_color(), markersize=4)
     _frame(axes, paths.reshape(-1, 2) if real is None else real)
+    figure.canvas.draw()
     return _pixels(figure)
 
 
@@ -131,7 +132,7 @@ def _figure(width: float, height: float):
 
 
 def _pixels(figure) -> np.ndarray:
-    figure.canvas.draw()
+    """What was drawn last; to draw once more would change the layout."""
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
 

@@ -140,5 +140,6 @@ def test_curves_follow_the_window_and_the_colors(browser, pages):
     color = "[...charts.values()][0].series[1].stroke()"
     light = browser.run(color)
     browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    browser.run("new Promise(done => setTimeout(done, 300))")
     assert browser.run(color) != light
     assert browser.errors == []

@@ -74,7 +74,6 @@ def test_page_says_the_verdict_first_and_then_all_parts(page):
         *("No problem found.", "Complete: 600 steps.", "Best fd_1k_cnn_embedded_digits: 10 at step 400"),
         *(
             "Scores",
-            "fd",
             "20 (step 600)",
             "10 (step 400)",
             "Protocols",
