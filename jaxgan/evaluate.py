@@ -36,7 +36,7 @@ from jaxgan.metrics.scores import Score
 from jaxgan.parallel import AXIS, Devices
 from jaxgan.passes import g_inputs
 from jaxgan.sampling import Sampler, load
-from jaxgan.scoring import Scorer
+from jaxgan.scoring import Reference, Scorer
 from jaxgan.state import GANState
 
 
@@ -138,18 +138,17 @@ def evaluate(
         ours = config
     if num_samples is not None:
         ours = dataclasses.replace(ours, eval=dataclasses.replace(ours.eval, num_samples=num_samples))
-    devices = Devices()
     given = None if source is None else as_source(source)
     real = given or load_split(ours, ours.data.split)
     if workdir is not None:
         workdirs.check_example(Path(workdir), real, bool(sampler.gan.num_classes))
-    gan = build(ours, real.shape, AXIS, generator, discriminator, len(real.class_names))
-    scorer = Scorer(ours, gan, devices, given, resamples=RESAMPLES)
-    if folder is None:
-        assert state is not None
-        found = scorer(state)
+    reference = Reference(ours, Devices(), given, resamples=RESAMPLES)
+    if folder is not None:
+        found = reference.scores_of_images(_images(folder, real.shape, num_samples or 0), os.fspath(folder))
     else:
-        found = scorer.of_images(_images(folder, real.shape, num_samples or 0), os.fspath(folder))
+        assert state is not None
+        gan = build(ours, real.shape, AXIS, generator, discriminator, len(real.class_names))
+        found = Scorer(reference, gan)(state)
     if workdir is not None:
         history.record(Path(workdir) / history.FILE, "evaluate", found.values())
     return found
