@@ -15,7 +15,7 @@ import numpy as np
 from jaxgan.errors import suggest
 from jaxgan.metrics.weights import fingerprint
 
-BLOCK = 250  # images per call
+BLOCK = 250  # images per call, of small networks
 RANDOM_FEATURES, RANDOM_CLASSES = 64, 10
 OUTPUTS = ("tanh", "sigmoid", "linear")
 
@@ -34,6 +34,7 @@ class Features:
       shape: (H, W, C) of the images.
       variables: its weights and statistics.
       accuracy: share of held-out real images that the logits classify rightly; None if it was not trained to classify.
+      block: images at a time that memory allows.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Features:
     variables: dict[str, Any] = dataclasses.field(repr=False)
     apply: Callable[[dict[str, Any], Array], tuple[Array, Array]] = dataclasses.field(repr=False)
     accuracy: float | None = None
+    block: int = BLOCK
 
     @cached_property
     def hash(self) -> str:
@@ -51,8 +53,8 @@ class Features:
     def _compiled(self) -> Callable:
         return jax.jit(self.apply)
 
-    def __call__(self, images: np.ndarray, block: int = BLOCK) -> tuple[np.ndarray, np.ndarray]:
-        """Features f32[N, F] and logits f32[N, K] of images f[N, H, W, C], `block` at a time.
+    def __call__(self, images: np.ndarray, block: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Features f32[N, F] and logits f32[N, K] of images f[N, H, W, C], `block` (or its own) at a time.
 
         Raises:
           ValueError: no images, or images of another shape, of integers, or with values that are not finite.
@@ -63,6 +65,7 @@ class Features:
             raise ValueError(f"images are {images.dtype}: they must be floats in the range of the generator's output.")
         if not np.isfinite(images).all():
             raise ValueError("images hold values that are not finite.")
+        block = block or self.block
         variables, parts = jax.device_put(self.variables), []
         for start in range(0, len(images), block):
             part = np.asarray(images[start : start + block], np.float32)
