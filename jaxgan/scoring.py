@@ -76,9 +76,15 @@ class Reference:
           labels: i32[num] that they were made for.
           origin: what the protocol says of where they come from: `weights`, `step`, `checkpoint`.
         """
+        fake = dataclasses.replace(self._extracted(blocks, num, "generated examples"), labels=labels)
+        protocol = self.protocol(num, **origin)
+        names = [name for name in self.config.eval.metrics if name in METRICS]
+        return {name: measure(name, self.real, fake, protocol, self._resamples) for name in names}
+
+    def protocol(self, num: int, **origin: Any) -> Protocol:
+        """How scores of so many examples are measured; `origin` as in `scores`."""
         e = self.config.eval
-        fake = self._extracted(blocks, num, "generated examples")
-        protocol = Protocol(
+        return Protocol(
             features=self.features.name,
             features_hash=self.features.hash,
             data=self.source.name,
@@ -89,11 +95,9 @@ class Reference:
             seed=SEED,
             **origin,
         )
-        fake = dataclasses.replace(fake, labels=labels)
-        return {name: measure(name, self.real, fake, protocol, self._resamples) for name in e.metrics}
 
-    def scores_of_images(self, images: np.ndarray, name: str) -> dict[str, Score]:
-        """The scores of images u8[N, H, W, C] that come from elsewhere; `name` says from where.
+    def scores_of_images(self, images: np.ndarray, name: str, **origin: Any) -> dict[str, Score]:
+        """The scores of images u8[N, H, W, C], which errors call `name`; `origin` as in `scores`.
 
         Raises:
           UserError: images of another shape than the data's.
@@ -177,7 +181,17 @@ class Scorer:
         num, variables = self._eval.num_samples, self._devices.put(self._weights(state))
         blocks = (self._generate(variables, self._inputs(i)) for i in self.reference.positions(num))
         labels = self._labels(np.arange(num))
-        return self.reference.scores(blocks, num, labels, weights=self._eval.weights, step=int(state.step))
+        return self.reference.scores(blocks, num, labels, **self.origin(state))
+
+    def origin(self, state: GANState) -> dict[str, Any]:
+        """What a protocol says of where a state's examples come from."""
+        return {"weights": self._eval.weights, "step": int(state.step)}
+
+    def images(self, state: GANState) -> tuple[np.ndarray, np.ndarray | None]:
+        """The examples that the scores are of, in the range of the generator's output, and what they were made for."""
+        num, variables = self._eval.num_samples, self._devices.put(self._weights(state))
+        blocks = [_joined(self._generate(variables, self._inputs(i))) for i in self.reference.positions(num)]
+        return np.concatenate(blocks)[:num], self._labels(np.arange(num))
 
     def _labels(self, positions: np.ndarray) -> np.ndarray | None:
         """Of the generated examples of these numbers, if G is conditioned on classes: one after the other."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxgan import evaluate as evaluation
 from jaxgan import scoring
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.config import Config
@@ -18,6 +19,7 @@ from jaxgan.evaluate import evaluate, table
 from jaxgan.gan import build
 from jaxgan.history import training_scores
 from jaxgan.metrics import METRICS
+from jaxgan.metrics.downstream import Downstream
 from jaxgan.metrics.frechet import frechet_distance, statistics
 from jaxgan.monitor.curves import read_metrics
 from jaxgan.parallel import AXIS, Devices
@@ -212,6 +214,7 @@ def test_a_run_ends_early_where_asked_for_and_stays_ended(run, tmp_path, monkeyp
         ({"eval__features": "inception"}, "needs eval.inception_path"),
         ({"eval__stop_ratio": 0.9}, "greater than 1"),
         ({"eval__stop_ratio": 1.5, "eval__metrics": ["kid"], "eval__best_metric": "kid"}, "KID may be 0 or less"),
+        ({"eval__metrics": ["fd", "downstream"]}, "set eval.every to 0 and use --mode=evaluate"),
         ({"eval__every": 0, "eval__plateau_patience": 3}, "need evaluations"),
         ({"eval__num_samples": 1}, "at least 2"),
         ({"train__steps_per_call": 3, "eval__every": 4}, "multiple of train.steps_per_call"),
@@ -236,6 +239,22 @@ def test_points_are_compared_as_they_are(tmp_path):
     )
     train(config, tmp_path)
     assert evaluate(tmp_path)["fd"].protocol.features == "coordinates"
+
+
+def test_evaluation_says_what_samples_are_worth_as_training_data(run, monkeypatch):
+    seen = []
+
+    def stand_in(images, labels, train, test, *, output):
+        seen.append((images, labels, len(train), len(test), output))
+        return Downstream(0.9, 0.5, 0.95, "by a classifier")
+
+    monkeypatch.setattr(evaluation, "downstream_accuracy", stand_in)
+    found = evaluate(run[0], config=tiny(eval__every=0, eval__metrics=["downstream"]))
+    assert {name: score.value for name, score in found.items()} == {"downstream": 0.5, "downstream_with_real": 0.95}
+    assert "labels by a classifier, tested on 360 held-out" in found["downstream"].protocol.details
+    ((images, labels, *rest),) = seen
+    np.testing.assert_array_equal(images, to_floats(load(run[0]).images(24), "tanh"))
+    assert (labels, rest) == (None, [1437, 360, "tanh"])
 
 
 def test_a_classifier_needs_labels(tmp_path):
