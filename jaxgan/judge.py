@@ -102,7 +102,7 @@ def extractor(config: Config, source: Source | None = None, report: Report = sho
 
 
 def labelled_splits(config: Config, source: Source | None = None) -> tuple[Source, Source]:
-    """What a classifier is trained on and what it is tested on: all classes and examples, whatever the run is restricted to.
+    """What a classifier is trained on and tested on: all classes and examples, whatever the run is restricted to.
 
     Where the source has no test split, a tenth of the examples by a fixed permutation.
     """

@@ -55,7 +55,7 @@ class EvalConfig:
             )
         if self.every and DOWNSTREAM in self.metrics:
             raise UserError(
-                f"eval.metrics has {DOWNSTREAM!r}, for which classifiers are trained, too long a job while the run goes: "
+                f"eval.metrics has {DOWNSTREAM!r}, for which classifiers are trained, too long while the run goes: "
                 "leave it out, or set eval.every to 0 and use --mode=evaluate."
             )
         if self.features == "inception" and not self.inception_path:
