@@ -121,9 +121,10 @@ def discriminate(
         out = DOutput(out, out, {})
     wanted = [{"auxiliary": "class", "class_fake": "class_fake"}.get(gan.d_conditioning), HEAD if gan.codes else None]
     if missing := [name for name in wanted if name and name not in out.heads]:
+        heads = " and ".join(f"heads[{name!r}]" for name in missing)
         raise UserError(
-            f"the discriminator must return `DOutput` with {' and '.join(f'heads[{name!r}]' for name in missing)}, which "
-            f"this configuration's loss is of; it has {', '.join(out.heads) or 'no heads'}."
+            f"the discriminator must return `DOutput` with {heads}, which this configuration's loss is of; it has "
+            f"{', '.join(out.heads) or 'no heads'}."
         )
     return out._replace(logits=out.logits.reshape(len(x))), {**stats, **moved}
 
