@@ -20,7 +20,7 @@ from jaxgan.data import load as load_data
 from jaxgan.data import synthetic_modes, to_floats
 from jaxgan.errors import UserError
 from jaxgan.metrics.classifier import load_classifier
-from jaxgan.metrics.modes import count_modes, count_stacked, reverse_kl
+from jaxgan.metrics.modes import channel_logits, count_modes, count_stacked, reverse_kl
 from jaxgan.sampling import load
 
 CONFIGS = {"ring": "configs/ring.py"} | {f"packing {m}": f"configs/packing_grid.py:{m}" for m in (1, 2, 4)}
@@ -37,7 +37,7 @@ def count(workdir: Path) -> tuple[int, float, float]:
         digits = load_classifier(*(load_data("embedded", name=data.name, split=split) for split in ("train", "test")))
         print(f"{digits.name}: {digits.accuracy:.1%} of held-out digits right", file=sys.stderr)
         images = to_floats(sampler.images(STACKED_SAMPLES), "tanh")
-        found = count_stacked(np.stack([digits(images[..., i : i + 1])[1] for i in range(3)], axis=1), CONFIDENCE)
+        found = count_stacked(channel_logits(digits, images), CONFIDENCE)
     else:
         found = count_modes(sampler.sample(SAMPLES), *synthetic_modes(data.name))
     return found.modes, found.high_quality, reverse_kl(found.shares)
