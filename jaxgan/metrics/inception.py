@@ -25,6 +25,7 @@ from jaxgan.metrics.torch_file import read_state_dict
 SIDE, NUM_CLASSES = 299, 1008
 BLOCK = 32  # images at a time, which take 180 MB in the largest layer
 SHA256 = "6726825d"  # how that of pt_inception-2015-12-05-6726825d.pth begins
+EXACT = jax.lax.Precision.HIGHEST  # accelerators would multiply with 8 or 11 bits by default
 RECIPE = 1  # raise it with any change of how weights are converted
 # What PyTorch calls Flax's parameters and statistics.
 LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
@@ -48,15 +49,9 @@ class ConvNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        # Accelerators would multiply with 8 or 11 bits by default, and scores would depend on the machine.
+        padding = "VALID" if self.stride else "SAME"
         conv = nn.Conv(
-            self.features,
-            self.kernel,
-            self.stride or 1,
-            "VALID" if self.stride else "SAME",
-            use_bias=False,
-            precision=jax.lax.Precision.HIGHEST,
-            name="conv",
+            self.features, self.kernel, self.stride or 1, padding, use_bias=False, precision=EXACT, name="conv"
         )
         return nn.relu(nn.BatchNorm(use_running_average=True, epsilon=1e-3, name="bn")(conv(x)))
 
@@ -197,7 +192,7 @@ class Inception(nn.Module):
         x = MixedE(_maximum, name="Mixed_7c")(x)
         features = x.mean(axis=(1, 2))
         # Published Inception Scores leave the bias out (https://github.com/openai/improved-gan/issues/39).
-        logits = nn.Dense(NUM_CLASSES, use_bias=False, precision=jax.lax.Precision.HIGHEST, name="fc")
+        logits = nn.Dense(NUM_CLASSES, use_bias=False, precision=EXACT, name="fc")
         return features, logits(features)
 
 
