@@ -84,8 +84,10 @@ def test_unlike_scores_are_not_compared_in_a_user_s_sentence():
         ("fd", 1000, "cnn_x", "eval/fd_1k_cnn_x"),
         ("fd", 2500, "cnn_x", "eval/fd_2500_cnn_x"),
         ("fd", 500, "cnn_x", "eval/fd_500_cnn_x"),
-        ("fd", 50_000, "inception_v3_fid", "eval/fid_50k"),
-        ("kid", 50_000, "inception_v3_fid", "eval/kid_50k_inception_v3_fid"),
+        ("fd", 50_000, "inception_v3", "eval/fid_50k"),
+        ("fd", 50_000, "inception_v3_clean", "eval/fid_clean_50k"),
+        ("fd", 50_000, "inception_v3_01234567", "eval/fd_50k_inception_v3_01234567"),
+        ("kid", 50_000, "inception_v3", "eval/kid_50k_inception_v3"),
         ("fd", 10_000, "not_inception_v3", "eval/fd_10k_not_inception_v3"),
     ],
 )
