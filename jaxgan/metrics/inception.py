@@ -211,8 +211,8 @@ def load_inception(
     equal channels. They are resized to 299x299, and a byte v enters the network as (v - 128) / 128, as in TensorFlow's
     graph (pytorch-fid takes v / 127.5 - 1 and another resize, and so gives slightly other distances).
 
-    The features' name is "inception_v3", with "_clean" for the other resize, and the beginning of their SHA-256 for other
-    weights: those scores are not comparable. Nothing is downloaded. A converted copy is cached.
+    The features' name is "inception_v3", with "_clean" for the other resize, and the beginning of their SHA-256 for
+    other weights: those scores are not comparable. Nothing is downloaded. A converted copy is cached.
 
     Args:
       path: of the weights for PyTorch, `pt_inception-2015-12-05-6726825d.pth` of
