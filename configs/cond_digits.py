@@ -17,7 +17,7 @@ def get_config(conditioning=VARIANTS[0]):
     config.model.g_conditioning, config.model.d_conditioning = "batch_norm", conditioning
     config.model.z_dim = config.model.base_features = 32
     # As in configs/mnist.py; but an auxiliary classifier in a D with batch norm, which sees real and generated batches
-    # apart, may read G's label off a trace that no real image has: then 20 % of the samples were of their class (seed 0).
+    # apart, may read G's label off a trace that no real image has: then 20 % of samples were of their class (seed 0).
     auxiliary = conditioning == "auxiliary"
     config.model.d_spectral_norm, config.model.d_batch_norm = auxiliary, not auxiliary
     config.g_optim.learning_rate, config.d_optim.learning_rate = 1e-3, 3e-4
