@@ -75,11 +75,19 @@ class Reference:
           num: how many of them count.
           labels: i32[num] that they were made for.
           origin: what the protocol says of where they come from: `weights`, `step`, `checkpoint`.
+
+        Raises:
+          UserError: a metric that these examples or features do not suffice for.
         """
         fake = dataclasses.replace(self._extracted(blocks, num, "generated examples"), labels=labels)
         protocol = self.protocol(num, **origin)
-        names = [name for name in self.config.eval.metrics if name in METRICS]
-        return {name: measure(name, self.real, fake, protocol, self._resamples) for name in names}
+        found = {}
+        for name in (name for name in self.config.eval.metrics if name in METRICS):
+            try:
+                found[name] = measure(name, self.real, fake, protocol, self._resamples)
+            except ValueError as error:  # too few examples for it, or features without logits
+                raise UserError(f"eval.metrics has {name!r}, which cannot be computed: {error}") from None
+        return found
 
     def protocol(self, num: int, **origin: Any) -> Protocol:
         """How scores of so many examples are measured; `origin` as in `scores`."""

@@ -257,6 +257,16 @@ def test_evaluation_says_what_samples_are_worth_as_training_data(run, monkeypatc
     assert (labels, rest) == (None, [1437, 360, "tanh"])
 
 
+@pytest.mark.parametrize(("name", "num", "sentence"), [("precision", 3, "k is 5 for 3 examples"), ("kid", 24, None)])
+def test_a_metric_that_too_few_examples_do_not_suffice_for_is_named(run, name, num, sentence):
+    config = tiny(eval__metrics=[name], eval__best_metric=name, eval__num_samples=num)
+    if sentence is None:
+        assert name in scorer(config)(run[1])
+        return
+    with pytest.raises(UserError, match=f"eval.metrics has '{name}', which cannot be computed: .*{sentence}"):
+        scorer(config)(run[1])
+
+
 def test_a_classifier_needs_labels(tmp_path):
     images = np.zeros((16, 8, 8, 1), np.uint8)
     with pytest.raises(UserError, match="has no labels: set it to 'inception' or 'random'"):
