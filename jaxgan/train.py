@@ -84,7 +84,9 @@ def train(
         if note:
             print(note, flush=True)
         scorer = Scorer(Reference(config, devices, given), gan) if config.eval.every else None
-        checkpoints = Checkpoints(run, config.train.keep, scorer.rank if scorer else None)
+        # Without evaluations from here on, what was best before still stays.
+        rank = scorer.rank if scorer else history.rank(run / history.FILE, config.eval.best_metric)
+        checkpoints = Checkpoints(run, config.train.keep, rank)
         stack.callback(checkpoints.close)
         state = first_state(gan, devices, keys, donor, checkpoints, run)
         step = int(state.step)

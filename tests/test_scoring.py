@@ -87,6 +87,13 @@ def test_the_best_checkpoint_stays_beside_the_newest(run):
     assert load(run[0], checkpoint="best").step == best
 
 
+def test_the_best_checkpoint_stays_when_a_run_goes_on_without_scores(run, tmp_path):
+    shutil.copytree(run[0], tmp_path / "run")
+    train(tiny(eval__every=0, train__num_steps=8), tmp_path / "run")
+    found = values(run[0])
+    assert load(tmp_path / "run", checkpoint="best").step == min(found, key=found.get)
+
+
 def test_scores_do_not_change_the_training(run, tmp_path):
     state = train(tiny(eval__every=0), tmp_path)
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(state), jax.device_get(run[1]))
