@@ -21,8 +21,9 @@ def late_degradation(run: Run, held: int) -> Sign | None:
             continue
         logs = np.log(values)
         noise = float(np.median(np.abs(np.diff(logs))))
-        best = float(logs.min())
-        least = float(logs[-t.IN_A_ROW :].min()) - best
+        # The best level rather than the best value, which is the luckiest of many.
+        level = float(np.median([logs[i : n - 2 + i] for i in range(3)], axis=0).min())
+        least = float(logs[-t.IN_A_ROW :].min()) - level
         if least > max(np.log(t.DEGRADED), t.NOISE * noise):
             evidence = {
                 "best": float(curve.values[logs.argmin()]),

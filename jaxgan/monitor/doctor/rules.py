@@ -107,10 +107,11 @@ def imbalance(run: Run, held: int) -> Sign | None:
     loss_d, losses = run.median(run.d_loss), run.lately("loss/g")
     if loss_d is None or losses is None or not run.has_level:
         return None
-    loss_g, swing = float(np.median(losses)), _swing(losses)
+    loss_g = float(np.median(losses))
     # Of two terms, as the articles say: half of it compares with G's one.
     if loss_g <= t.IMBALANCE * loss_d / 2 or loss_g <= 0:
         return None
+    swing = _swing(losses)
     evidence = {"loss_d": loss_d, "loss_g": loss_g, "swing": swing}
     severity = _by_time(run, held, t.IMBALANCE_SHARE, t.LOSS_LASTING) if swing > t.SWING else "info"
     return Sign(severity, run.began, evidence)
