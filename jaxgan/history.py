@@ -101,7 +101,7 @@ def training_scores(path: Path, name: str, last: int | None = None) -> list[Scor
 
 
 def rank(path: Path, name: str) -> tuple[str, str] | None:
-    """The tag of the score of this name that training recorded last, and which direction is better; None without one."""
+    """The tag of the score of this name that training recorded last, and which way is better; None without one."""
     scores = training_scores(path, name)
     return (scores[-1].tag, scores[-1].better) if scores else None
 
