@@ -16,7 +16,11 @@ def get_config(conditioning=VARIANTS[0]):
     config = defaults()
     config.model.g_conditioning, config.model.d_conditioning = "batch_norm", conditioning
     config.model.z_dim = config.model.base_features = 32
-    config.model.d_spectral_norm, config.model.d_batch_norm = False, True  # as in configs/mnist.py
+    # As in configs/mnist.py; but an auxiliary classifier in a D with batch norm, which sees real and generated batches
+    # apart, may read G's label off a trace that no real image has: then 20 % of samples were of their class (seed 0).
+    auxiliary = conditioning == "auxiliary"
+    config.model.d_spectral_norm, config.model.d_batch_norm = auxiliary, not auxiliary
+    config.loss.class_weight = 3.0 if auxiliary else 1.0  # with 1, 92 % of the samples were of their class (seed 0)
     config.g_optim.learning_rate, config.d_optim.learning_rate = 1e-3, 3e-4
     for optim in (config.g_optim, config.d_optim):
         optim.schedule, optim.schedule_steps = "linear", 7000

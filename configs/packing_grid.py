@@ -25,11 +25,11 @@ def get_config(packing=VARIANTS[0]):
     config.model.z_dim = 2
     config.model.base_features = 128
     config.model.g_batch_norm = config.model.d_spectral_norm = False
-    config.g_optim.learning_rate, config.d_optim.learning_rate = 1e-3, 2e-3
+    config.g_optim.learning_rate, config.d_optim.learning_rate = 4e-3, 4e-3
     for optim in (config.g_optim, config.d_optim):
         optim.b1, optim.b2 = 0.5, 0.99
         optim.schedule, optim.schedule_steps = "cosine", 30_000
-    config.train.d_steps_per_g_step = 3
+    config.train.d_steps_per_g_step = 2
     config.train.num_steps = 30_000
     config.train.steps_per_call = 50
     config.train.batch_size = 100 * int(packing)  # D judges 100 packs

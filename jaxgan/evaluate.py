@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -31,12 +31,14 @@ from jaxgan.metrics.conditional import (
     class_accuracy,
     within_class_diversity,
 )
+from jaxgan.metrics.downstream import downstream_accuracy
 from jaxgan.metrics.features import Features
-from jaxgan.metrics.scores import Score
+from jaxgan.metrics.scores import Protocol, Score
 from jaxgan.parallel import AXIS, Devices
 from jaxgan.passes import g_inputs
 from jaxgan.sampling import Sampler, load
-from jaxgan.scoring import Scorer
+from jaxgan.scoring import Reference, Scorer
+from jaxgan.sections.eval import DOWNSTREAM
 from jaxgan.state import GANState
 
 
@@ -138,21 +140,41 @@ def evaluate(
         ours = config
     if num_samples is not None:
         ours = dataclasses.replace(ours, eval=dataclasses.replace(ours.eval, num_samples=num_samples))
-    devices = Devices()
     given = None if source is None else as_source(source)
     real = given or load_split(ours, ours.data.split)
     if workdir is not None:
         workdirs.check_example(Path(workdir), real, bool(sampler.gan.num_classes))
-    gan = build(ours, real.shape, AXIS, generator, discriminator, len(real.class_names))
-    scorer = Scorer(ours, gan, devices, given, resamples=RESAMPLES)
-    if folder is None:
-        assert state is not None
-        found = scorer(state)
+    reference = Reference(ours, Devices(), given, resamples=RESAMPLES)
+    if folder is not None:
+        pixels = _images(folder, real.shape, num_samples or 0)
+        origin: dict[str, Any] = {"weights": "folder", "checkpoint": os.fspath(folder)}
+        found = reference.scores_of_images(pixels, os.fspath(folder), **origin)
+        images, labels = to_floats(pixels, ours.model.output), None
     else:
-        found = scorer.of_images(_images(folder, real.shape, num_samples or 0), os.fspath(folder))
+        assert state is not None
+        scorer = Scorer(reference, build(ours, real.shape, AXIS, generator, discriminator, len(real.class_names)))
+        found, (images, labels), origin = scorer(state), scorer.images(state), scorer.origin(state)
+    if DOWNSTREAM in ours.eval.metrics:
+        found |= _downstream(ours, given, images, labels, reference.protocol(len(images), **origin))
     if workdir is not None:
         history.record(Path(workdir) / history.FILE, "evaluate", found.values())
     return found
+
+
+def _downstream(
+    config: Config, source: Source | None, images: np.ndarray, labels: np.ndarray | None, protocol: Protocol
+) -> dict[str, Score]:
+    """What generated images are worth as training data, without and with the real ones."""
+    train, test = labelled_splits(config, source)
+    if not train.labelled or len(train.shape) != 3:
+        raise UserError(f"eval.metrics has {DOWNSTREAM!r}, but {train.name} has no labelled images: leave it out.")
+    found = downstream_accuracy(images, labels, train, test, output=config.model.output)
+    details = (
+        f"labels {found.labels}, tested on {len(test)} held out, {found.real:.2%} after training on {len(train)} real"
+    )
+    protocol = dataclasses.replace(protocol, details=details)
+    values = {DOWNSTREAM: found.generated, f"{DOWNSTREAM}_with_real": found.both}
+    return {name: Score(name, value, "higher", protocol) for name, value in values.items()}
 
 
 def _images(folder: str | os.PathLike, shape: tuple[int, ...], most: int) -> np.ndarray:

@@ -106,6 +106,12 @@ def training_scores(path: Path, name: str, last: int | None = None) -> list[Scor
     return sorted(alike, key=lambda s: s.protocol.step or 0)
 
 
+def rank(path: Path, name: str) -> tuple[str, str] | None:
+    """The tag of the score of this name that training recorded last, and which way is better; None without one."""
+    scores = training_scores(path, name)
+    return (scores[-1].tag, scores[-1].better) if scores else None
+
+
 def why_ended(path: Path, config, last: int) -> tuple[int, str] | None:
     """`why_stop` of a run's record up to a step, by its configuration's section `eval`."""
     if not (config.plateau_patience or config.stop_ratio):

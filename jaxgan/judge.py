@@ -24,13 +24,13 @@ WITH_TEST = ("embedded", "tfds")  # sources that have a test split of their own
 HELD_OUT = 10  # of the others every so many-th example is kept from the classifier
 
 
-def load_split(config: Config, split: str, classes: bool = True) -> Source:
+def load_split(config: Config, split: str, whole: bool = False) -> Source:
     """Examples of a run's data set.
 
     Args:
       config: of the run.
       split: of the data set; `data.max_examples` holds for the run's own only.
-      classes: whether only those of `data.classes`.
+      whole: all examples, whatever `data.classes` and `data.max_examples` leave out.
 
     Raises:
       UserError: as `jaxgan.data.load`.
@@ -42,8 +42,8 @@ def load_split(config: Config, split: str, classes: bool = True) -> Source:
         split=split,
         data_dir=d.data_dir,
         image_size=d.image_size,
-        classes=d.classes if classes else (),
-        max_examples=d.max_examples if split == d.split else 0,
+        classes=() if whole else d.classes,
+        max_examples=d.max_examples if split == d.split and not whole else 0,
         on_bad_image=d.on_bad_image,
     )
 
@@ -102,13 +102,13 @@ def extractor(config: Config, source: Source | None = None, report: Report = sho
 
 
 def labelled_splits(config: Config, source: Source | None = None) -> tuple[Source, Source]:
-    """What a classifier is trained on and what it is tested on: all classes, whatever the run is restricted to.
+    """What a classifier is trained on and tested on: all classes and examples, whatever the run is restricted to.
 
     Where the source has no test split, a tenth of the examples by a fixed permutation.
     """
     if source is None and config.data.source in WITH_TEST:
-        return load_split(config, "train", classes=False), load_split(config, "test", classes=False)
-    whole = load_split(config, config.data.split, classes=False) if source is None else source
+        return load_split(config, "train", whole=True), load_split(config, "test", whole=True)
+    whole = load_split(config, config.data.split, whole=True) if source is None else source
     order, held_out = permutation(len(whole), 0), max(1, len(whole) // HELD_OUT)
     return _take(whole, np.sort(order[held_out:])), _take(whole, np.sort(order[:held_out]))
 

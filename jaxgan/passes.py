@@ -12,8 +12,9 @@ from jax import lax
 
 from jaxgan.architectures import DOutput
 from jaxgan.augment import augment
-from jaxgan.codes import draw
+from jaxgan.codes import HEAD, draw
 from jaxgan.draws import AUGMENT, CODES, NOISE, Z, latents, per_example, stream
+from jaxgan.errors import UserError
 from jaxgan.gan import GAN, Hyper
 from jaxgan.nn.spectral_norm import SPECTRAL_STATS
 from jaxgan.state import GANState, Params, Stats
@@ -118,6 +119,13 @@ def discriminate(
     out, moved = gan.discriminator.apply({"params": params, **stats}, x, *given(label), train=train, mutable=mutable)
     if not isinstance(out, DOutput):  # a caller's own module may return bare logits
         out = DOutput(out, out, {})
+    wanted = [{"auxiliary": "class", "class_fake": "class_fake"}.get(gan.d_conditioning), HEAD if gan.codes else None]
+    if missing := [name for name in wanted if name and name not in out.heads]:
+        heads = " and ".join(f"heads[{name!r}]" for name in missing)
+        raise UserError(
+            f"the discriminator must return `DOutput` with {heads}, which this configuration's loss is of; it has "
+            f"{', '.join(out.heads) or 'no heads'}."
+        )
     return out._replace(logits=out.logits.reshape(len(x))), {**stats, **moved}
 
 

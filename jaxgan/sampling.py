@@ -19,7 +19,7 @@ from jaxgan.draws import seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, build, init
 from jaxgan.grid import grid, save_png, to_uint8
-from jaxgan.history import FILE, training_scores
+from jaxgan.history import FILE, rank
 from jaxgan.monitor.curves import draw_points
 from jaxgan.parallel import Devices
 from jaxgan.passes import g_inputs
@@ -222,8 +222,8 @@ def _step(checkpoint: str | int, checkpoints: Checkpoints, workdir: Path, config
         return None
     steps = checkpoints.steps()
     if checkpoint == "best":
-        scored = training_scores(workdir / FILE, config.eval.best_metric)
-        best = checkpoints.best(scored[-1].tag, scored[-1].better) if scored else None
+        ranked = rank(workdir / FILE, config.eval.best_metric)
+        best = checkpoints.best(*ranked) if ranked else None
         if best is None:
             raise UserError(f"{workdir} has no checkpoint with a score to be the best by: train with eval.every set.")
         return best

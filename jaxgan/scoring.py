@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -33,15 +33,14 @@ PASSES = 64  # of a block each, by which batch statistics are computed anew; bat
 EVERY = 10  # seconds between two lines of progress
 
 
-class Scorer:
-    """Scores the generators of one run. The same state gives the same numbers, bit for bit.
+class Reference:
+    """The real examples that others are compared with, and the network by whose features.
 
-    Generated images are rounded to 8 bits, as those of any folder are. Making one extracts the features of the real
-    examples, which are cached by data set, split, size, features and their hash.
+    Making one extracts the features of the real examples, which are cached by data set, split, size, features and
+    their hash.
 
     Args:
-      config: of the run; what is scored, and how, is its section `eval`.
-      gan: its static part, mapped over `AXIS`.
+      config: what is scored, and how, is its section `eval`.
       devices: which compute it.
       source: examples that the caller trains on in place of `config.data`.
       report: is given lines of progress.
@@ -54,41 +53,59 @@ class Scorer:
     def __init__(
         self,
         config: Config,
-        gan: GAN,
         devices: Devices,
         source: Source | None = None,
         report: Report = show,
         resamples: int = 0,
     ):
-        self._resamples = resamples
-        self._config, self._gan, self._devices, self._report = config, gan, devices, report
+        self.config, self.devices, self._report, self._resamples = config, devices, report, resamples
         self.features = extractor(config, source, report)
         self._variables = devices.put(self.features.variables)
-        n = len(devices.devices)
-        self._block = max(1, min(BLOCK // n, self.features.block)) * n
         self._extract = devices.map_examples(self.features.apply)
-        self._generate = devices.map_examples(partial(_generate, gan, config.model.output))
-        self._recalibrate = devices.map_examples(partial(_recalibrate, gan), joined=True)
+        n = len(devices.devices)
+        self.block = max(1, min(BLOCK // n, self.features.block)) * n  # examples per call
         self.source, self.split = real_examples(config, source)
-        self._present = np.unique(self.source.labels).astype(np.int32)
         self.real = self._real()
 
-    @property
-    def rank(self) -> tuple[str, str]:
-        """The tag of the score by which the best checkpoint is kept, and which direction is better."""
-        e = self._config.eval
-        return tag(e.best_metric, e.num_samples, self.features.name), METRICS[e.best_metric].better
+    def scores(self, blocks: Iterator[Any], num: int, labels: np.ndarray | None = None, **origin) -> dict[str, Score]:
+        """The scores of examples, by the name of their metric, in the order of `eval.metrics`.
 
-    def __call__(self, state: GANState) -> dict[str, Score]:
-        """The scores of a state's generator, by the name of their metric, in the order of `eval.metrics`."""
-        e = self._config.eval
-        fake = self._extracted(self.generated(state, e.num_samples), e.num_samples, "generated examples")
-        if self._gan.num_classes:
-            fake = dataclasses.replace(fake, labels=self._labels(np.arange(e.num_samples)))
-        return self._scores(fake, e.weights, step=int(state.step))
+        Args:
+          blocks: [devices, B, ...] in the range of the generator's output, `block` examples each.
+          num: how many of them count.
+          labels: i32[num] that they were made for.
+          origin: what the protocol says of where they come from: `weights`, `step`, `checkpoint`.
 
-    def of_images(self, images: np.ndarray, name: str) -> dict[str, Score]:
-        """The scores of images u8[N, H, W, C] that come from elsewhere, `name` says from where.
+        Raises:
+          UserError: a metric that these examples or features do not suffice for.
+        """
+        fake = dataclasses.replace(self._extracted(blocks, num, "generated examples"), labels=labels)
+        protocol = self.protocol(num, **origin)
+        found = {}
+        for name in (name for name in self.config.eval.metrics if name in METRICS):
+            try:
+                found[name] = measure(name, self.real, fake, protocol, self._resamples)
+            except ValueError as error:  # too few examples for it, or features without logits
+                raise UserError(f"eval.metrics has {name!r}, which cannot be computed: {error}") from None
+        return found
+
+    def protocol(self, num: int, **origin: Any) -> Protocol:
+        """How scores of so many examples are measured; `origin` as in `scores`."""
+        e = self.config.eval
+        return Protocol(
+            features=self.features.name,
+            features_hash=self.features.hash,
+            data=self.source.name,
+            split=self.split,
+            n_real=len(self.source),
+            n_fake=num,
+            resize=e.resize if e.features == "inception" else "none",
+            seed=SEED,
+            **origin,
+        )
+
+    def scores_of_images(self, images: np.ndarray, name: str, **origin: Any) -> dict[str, Score]:
+        """The scores of images u8[N, H, W, C], which errors call `name`; `origin` as in `scores`.
 
         Raises:
           UserError: images of another shape than the data's.
@@ -97,58 +114,35 @@ class Scorer:
             raise UserError(
                 f"{name} has images of shape {images.shape[1:]}, but {self.source.name} has {self.source.shape}."
             )
-        read = (images[i] for i in self._positions(len(images)))
-        blocks = (self._devices.split(to_floats(x, self._config.model.output)) for x in read)
-        return self._scores(self._extracted(blocks, len(images), name), "folder", checkpoint=name)
+        return self.scores(
+            self._blocks(images.__getitem__, len(images)), len(images), weights="folder", checkpoint=name
+        )
 
-    def generated(self, state: GANState, num: int) -> Iterator[jax.Array]:
-        """Blocks [devices, B, ...] of at least `num` examples altogether, the same at every call."""
-        variables = self._devices.put(self._weights(state))
-        for positions in self._positions(num, whole=True):
-            label = self._labels(positions)
-            yield self._generate(variables, self._devices.split({"index": positions, "label": label}))
+    def positions(self, num: int) -> Iterator[np.ndarray]:
+        """The numbers from 0 to at least num - 1, a block at a time."""
+        return (np.arange(start, start + self.block) for start in range(0, num, self.block))
 
-    def _positions(self, num: int, whole: bool = False) -> Iterator[np.ndarray]:
-        """The numbers 0..num-1, a block at a time; the last one goes on to a whole block, or else repeats its last."""
-        for start in range(0, num, self._block):
-            positions = np.arange(start, start + self._block)
-            yield positions if whole else np.minimum(positions, num - 1)
-
-    def _labels(self, positions: np.ndarray) -> np.ndarray | None:
-        """Of the generated examples of these numbers, if G is conditioned on classes: one after the other."""
-        return self._present[positions % len(self._present)] if self._gan.num_classes else None
-
-    def _weights(self, state: GANState) -> dict[str, Any]:
-        wanted = self._config.eval.weights
-        variables = state.generator.variables if wanted == "raw" else state.ema.variables
-        if wanted != "recalibrated":
-            return variables
-        if "batch_stats" not in variables:
-            raise UserError("eval.weights is 'recalibrated', but the generator has no batch norm: set it to 'ema'.")
-        variables = self._devices.put(variables)
-        for i in range(PASSES):
-            positions = np.arange(i * self._block, (i + 1) * self._block)
-            label = self._labels(positions)
-            variables = self._recalibrate(variables, self._devices.split({"index": positions, "label": label}))
-        return variables
+    def _blocks(self, read: Callable[[np.ndarray], np.ndarray], num: int) -> Iterator[Any]:
+        """All of `num` examples; the last block is filled up with the last of them."""
+        for positions in self.positions(num):
+            images = to_floats(read(np.minimum(positions, num - 1)), self.config.model.output)
+            yield self.devices.split(images)
 
     def _real(self) -> Extracted:
         """Features of the real examples, from the cache where they are known."""
-        output = self._config.model.output
-        in_memory = isinstance(self.source.examples, np.ndarray)
-        what = (
-            content_hash(self.source, output) if in_memory else hashlib.sha256(self.source.labels.tobytes()).hexdigest()
-        )
-        parts = (self.source.name, self.split, self.source.shape, len(self.source), what, output)
+        output, source = self.config.model.output, self.source
+        if isinstance(source.examples, np.ndarray):
+            what = content_hash(source, output)
+        else:  # reading them all is what the cache is to spare
+            what = hashlib.sha256(source.labels.tobytes()).hexdigest()
+        parts = (source.name, self.split, source.shape, len(source), what, output)
         key = hashlib.sha256(repr((*parts, self.features.name, self.features.hash)).encode()).hexdigest()[:16]
         path = weights.cache_path(f"real_{self.features.name}-{key}.npz")
         if cached := weights.recall(path, key):
-            return Extracted(cached[0]["real"]["features"], labels=self.source.labels)
-        read = (self.source.read(i) for i in self._positions(len(self.source)))
-        blocks = (self._devices.split(to_floats(x, output)) for x in read)
-        real = self._extracted(blocks, len(self.source), self.source.name)
-        weights.remember(path, {"real": {"features": real.features}}, key, data=self.source.name)
-        return Extracted(real.features, labels=self.source.labels)
+            return Extracted(cached[0]["real"]["features"], labels=source.labels)
+        real = self._extracted(self._blocks(source.read, len(source)), len(source), source.name)
+        weights.remember(path, {"real": {"features": real.features}}, key, data=source.name)
+        return Extracted(real.features, labels=source.labels)
 
     def _extracted(self, blocks: Iterator[Any], num: int, what: str) -> Extracted:
         """Features and logits of the first `num` examples."""
@@ -158,7 +152,7 @@ class Scorer:
             features, logits = self._extract(self._variables, block)
             found.append((_joined(features), _joined(logits)))
             if time.monotonic() - shown > EVERY:
-                shown, done = time.monotonic(), self._block * len(found)
+                shown, done = time.monotonic(), self.block * len(found)
                 left = (shown - started) * max(num - done, 0) / done
                 self._report(f"features of {what}: {done}/{num} examples, {left:.0f} s left")
         features, logits = (np.concatenate(x)[:num] for x in zip(*found, strict=True))
@@ -166,21 +160,65 @@ class Scorer:
             raise UserError(f"the features of {what} are not all finite, so that nothing can be said of them.")
         return Extracted(features, logits if logits.shape[1] else None)
 
-    def _scores(self, fake: Extracted, generator: str, **origin: Any) -> dict[str, Score]:
-        e = self._config.eval
-        protocol = Protocol(
-            features=self.features.name,
-            features_hash=self.features.hash,
-            data=self.source.name,
-            split=self.split,
-            n_real=len(self.source),
-            n_fake=len(fake),
-            resize=e.resize if e.features == "inception" else "none",
-            weights=generator,
-            seed=SEED,
-            **origin,
-        )
-        return {name: measure(name, self.real, fake, protocol, self._resamples) for name in e.metrics}
+
+class Scorer:
+    """Scores the generators of one run. The same state gives the same numbers, bit for bit.
+
+    Generated images are rounded to 8 bits, as those of any folder are.
+
+    Args:
+      reference: what they are compared with.
+      gan: the static part of the run, mapped over `AXIS`.
+    """
+
+    def __init__(self, reference: Reference, gan: GAN):
+        config, devices = reference.config, reference.devices
+        self.reference, self._gan, self._devices, self._eval = reference, gan, devices, config.eval
+        self._generate = devices.map_examples(partial(_generate, gan, config.model.output))
+        self._recalibrate = devices.map_examples(partial(_recalibrate, gan), joined=True)
+        self._present = np.unique(reference.source.labels).astype(np.int32)
+
+    @property
+    def rank(self) -> tuple[str, str]:
+        """The tag of the score by which the best checkpoint is kept, and which direction is better."""
+        name = self._eval.best_metric
+        return tag(name, self._eval.num_samples, self.reference.features.name), METRICS[name].better
+
+    def __call__(self, state: GANState) -> dict[str, Score]:
+        """The scores of a state's generator, by the name of their metric, in the order of `eval.metrics`."""
+        num, variables = self._eval.num_samples, self._devices.put(self._weights(state))
+        blocks = (self._generate(variables, self._inputs(i)) for i in self.reference.positions(num))
+        labels = self._labels(np.arange(num))
+        return self.reference.scores(blocks, num, labels, **self.origin(state))
+
+    def origin(self, state: GANState) -> dict[str, Any]:
+        """What a protocol says of where a state's examples come from."""
+        return {"weights": self._eval.weights, "step": int(state.step)}
+
+    def images(self, state: GANState) -> tuple[np.ndarray, np.ndarray | None]:
+        """The examples that the scores are of, in the range of the generator's output, and what they were made for."""
+        num, variables = self._eval.num_samples, self._devices.put(self._weights(state))
+        blocks = [_joined(self._generate(variables, self._inputs(i))) for i in self.reference.positions(num)]
+        return np.concatenate(blocks)[:num], self._labels(np.arange(num))
+
+    def _labels(self, positions: np.ndarray) -> np.ndarray | None:
+        """Of the generated examples of these numbers, if G is conditioned on classes: one after the other."""
+        return self._present[positions % len(self._present)] if self._gan.num_classes else None
+
+    def _inputs(self, positions: np.ndarray) -> dict[str, Any]:
+        return self._devices.split({"index": positions, "label": self._labels(positions)})
+
+    def _weights(self, state: GANState) -> dict[str, Any]:
+        """The variables of G that `eval.weights` asks for."""
+        variables = state.generator.variables if self._eval.weights == "raw" else state.ema.variables
+        if self._eval.weights != "recalibrated":
+            return variables
+        if "batch_stats" not in variables:
+            raise UserError("eval.weights is 'recalibrated', but the generator has no batch norm: set it to 'ema'.")
+        variables = self._devices.put(variables)
+        for positions in self.reference.positions(PASSES * self.reference.block):
+            variables = self._recalibrate(variables, self._inputs(positions))
+        return variables
 
 
 def _generate(gan: GAN, output: str, variables: dict[str, Any], at: dict[str, Any]) -> jax.Array:

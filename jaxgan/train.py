@@ -29,7 +29,7 @@ from jaxgan.errors import UserError
 from jaxgan.gan import GAN, build, make_hyper
 from jaxgan.judge import load_split
 from jaxgan.parallel import AXIS, Devices, check_divisible, scan_steps
-from jaxgan.scoring import Scorer
+from jaxgan.scoring import Reference, Scorer
 from jaxgan.start import find_donor, first_state
 from jaxgan.state import GANState
 from jaxgan.steps import train_step
@@ -83,8 +83,10 @@ def train(
         note = workdirs.open_run(run, config, workdirs.describe(source, bool(gan.num_classes)), devices.description)
         if note:
             print(note, flush=True)
-        scorer = Scorer(config, gan, devices, given) if config.eval.every else None
-        checkpoints = Checkpoints(run, config.train.keep, scorer.rank if scorer else None)
+        scorer = Scorer(Reference(config, devices, given), gan) if config.eval.every else None
+        # Without evaluations from here on, what was best before still stays.
+        rank = scorer.rank if scorer else history.rank(run / history.FILE, config.eval.best_metric)
+        checkpoints = Checkpoints(run, config.train.keep, rank)
         stack.callback(checkpoints.close)
         state = first_state(gan, devices, keys, donor, checkpoints, run)
         step = int(state.step)

@@ -11,6 +11,7 @@ from jaxgan.checks import coerce, matches
 from jaxgan.config import KEYS, SECTIONS, TYPES
 from jaxgan.losses import LOSSES
 from jaxgan.main import _Value
+from jaxgan.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -48,6 +49,12 @@ def test_techniques_tells_of_every_key(section):
 @pytest.mark.parametrize("name", [*LOSSES, *ARCHITECTURES, *G_CONDITIONINGS, *D_CONDITIONINGS, *AUGMENTATIONS])
 def test_techniques_tells_of_every_choice(name):
     assert name == "none" or re.search(rf"\b{name}\b", TECHNIQUES)
+
+
+def test_scores_tells_of_every_key_and_metric():
+    text = (ROOT / "docs" / "scores.md").read_text()
+    names = [*METRICS, *(key.removeprefix("eval.") for key in KEYS if key.startswith("eval."))]
+    assert [name for name in names if f"`{name}`" not in text] == []
 
 
 def test_sections_are_where_techniques_says():

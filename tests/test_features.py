@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from jaxgan.errors import UserError
-from jaxgan.metrics.features import random_network
+from jaxgan.metrics.features import Features, random_network
 from jaxgan.metrics.weights import fingerprint, load, save
 
 SHAPE = (8, 8, 1)
@@ -31,6 +31,19 @@ def test_features_of_any_number_of_images_compile_once(images):
     for n in (3, 16, 37):
         network(images[:n], block=16)
     assert network._compiled._cache_size() == 1
+
+
+def test_features_run_as_many_at_a_time_as_they_say(images):
+    sizes = []
+
+    def apply(variables, block):
+        sizes.append(len(block))
+        return block.mean(axis=(1, 2)), block[:, 0, 0]
+
+    features = Features("means", SHAPE, {}, apply, block=16)
+    features(images)
+    features(images, block=5)
+    assert sizes == [16, 5]  # traced once for each
 
 
 def test_features_run_inside_of_a_map(network, images):

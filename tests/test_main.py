@@ -23,6 +23,7 @@ TINY = [
     "--config.train.batch_size=8",
     "--config.train.num_steps=3",
     "--config.train.sample_every=0",
+    "--config.eval.every=0",
 ]
 
 
@@ -78,7 +79,7 @@ OVERRIDES = [
     ("--config.data.source=tfds --config.data.name=mnist --config.data.data_dir=nowhere", r"'mnist' is not prepared"),
     ("--config=configs/ring.py", r"--config is given more than once"),
     ("--confg=x", r"'--confg' is not known: .*Did you mean '--config'"),
-    ("--mode=trian", r"--mode 'trian' is not known: allowed are train, sample. Did you mean 'train'"),
+    ("--mode=trian", r"--mode 'trian' is not known: allowed are train, sample, evaluate. Did you mean 'train'"),
     ("--cpu_devices=two", r"--cpu_devices is 'two': it must be an integer"),
     (
         "--seed=3",
@@ -248,13 +249,35 @@ def test_command_trains_resumes_refuses_and_samples(command, tmp_path):
     assert (code, out) == (0, f"wrote {tmp_path / 'each' / '000000.png'} and 1 more\n")
     assert contents() == before
 
+    for arguments, sentence in (
+        (["--checkpoint=best"], "has no checkpoint with a score to be the best by"),
+        (["--checkpoint=2"], "it must be latest, best, or one of the steps 3"),
+        (["--num=1"], "eval.num_samples is 1: it must be at least 2"),
+        (["--folder=nowhere"], "'nowhere' of the data source 'folder' does not exist"),
+        (["--config=configs/mnist.py", "--config.eval.features=inception"], "needs eval.inception_path"),
+        (["--out=x.png"], "--out does not apply to --mode=evaluate"),
+        (["--workdir="], "--workdir is missing: name the directory of the run, or --folder together with --config"),
+    ):
+        code, _, err = command("--mode=evaluate", *arguments)
+        assert (code, err.count("\n")) == (2, 1) and sentence in err
+    assert contents() == before
+    own = ["--config=configs/mnist.py", "--config.eval.features=random", "--config.eval.metrics=fd"]
+    code, out, _ = command("--mode=evaluate", "--num=20", *own)
+    assert code == 0 and "| fd_20_random_network_0 | " in out and "20 generated against 1,437 of embedded/digits" in out
+    line = (run / "evaluation.jsonl").read_text()
+    assert {path.name for path in contents().keys() - before.keys()} == {"evaluation.jsonl"}
+    data = [*own, *TINY[1:4]]
+    code, out, err = command("--mode=evaluate", "--workdir=", *data, f"--folder={tmp_path / 'each'}")
+    assert code == 0 and "2 generated against 1,437 of embedded/digits" in out
+    assert (run / "evaluation.jsonl").read_text() == line
+
 
 @pytest.mark.parametrize(("flags", "label"), [([], None), (["--label=7"], "7"), (["--label=a cat"], "a cat")])
 def test_command_samples_the_class_asked_for(command, monkeypatch, tmp_path, flags, label):
     """`test_train_techniques` has what the sampler makes of it."""
     asked = []
     sampler = SimpleNamespace(save=lambda *arguments: asked.append(arguments) or [arguments[0]])
-    monkeypatch.setattr("jaxgan.sampling.load", lambda workdir: sampler)
+    monkeypatch.setattr("jaxgan.sampling.load", lambda workdir, checkpoint: sampler)
     assert command("--mode=sample", "--out=x.png", *flags)[0] == 0
     assert asked == [("x.png", 64, 0, None, label)]
 

@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from jaxgan.architectures import DOutput
 from jaxgan.draws import CODES, D_FAKE, D_REAL, G_FAKE, G_REAL, Z, latents, per_example, stream
+from jaxgan.errors import UserError
 from jaxgan.gan import build, make_hyper
 from jaxgan.passes import discriminate_both, examples_of, g_inputs, pack, show
 from jaxgan.state import GANState
@@ -129,6 +130,20 @@ def test_generated_examples_are_of_the_batchs_labels_and_judged_by_them(key):
     assert_allclose(metrics["logits/real"], expected, rtol=1e-6)
     _, metrics = g_step(gan, state, batch, key, hyper)
     assert_allclose(metrics["loss/g"], np.log(2), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "head"),
+    [
+        ({**CONDITIONAL, "model__d_conditioning": "auxiliary"}, "class"),
+        ({**CONDITIONAL, "model__d_conditioning": "class_fake"}, "class_fake"),
+        ({**CONDITIONAL, "infogan__categorical": (3,)}, "codes"),
+    ],
+)
+def test_a_discriminator_without_the_head_that_a_loss_is_of_is_refused(options, head, key):
+    gan, state, hyper = game(small(**options), discriminator=SeesLabel())
+    with pytest.raises(UserError, match=rf"heads\['{head}'\], which .*; it has no heads"):
+        d_step(gan, state, first(batches(1)), key, hyper)
 
 
 def test_labels_are_left_out_of_a_game_without_conditioning(key):

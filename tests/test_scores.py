@@ -63,6 +63,15 @@ def test_scores_along_a_run_are_compared(field):
     assert SCORE.better_than(dataclasses.replace(SCORE, value=9.0, protocol=protocol))
 
 
+@pytest.mark.parametrize("weights", ["ema", "raw"])
+def test_images_of_a_folder_are_compared_with_any_weights(weights):
+    a, b = (
+        dataclasses.replace(SCORE, value=v, protocol=dataclasses.replace(PROTOCOL, weights=w))
+        for v, w in ((1.0, "folder"), (2.0, weights))
+    )
+    assert a.better_than(b) and not b.better_than(a)
+
+
 def test_unlike_scores_are_not_compared_in_a_user_s_sentence():
     with pytest.raises(UserError, match=r"differ in name \(fd and kid\), seed \(0 and 1\)"):
         SCORE.better_than(dataclasses.replace(SCORE, name="kid", protocol=dataclasses.replace(PROTOCOL, seed=1)))
@@ -75,8 +84,10 @@ def test_unlike_scores_are_not_compared_in_a_user_s_sentence():
         ("fd", 1000, "cnn_x", "eval/fd_1k_cnn_x"),
         ("fd", 2500, "cnn_x", "eval/fd_2500_cnn_x"),
         ("fd", 500, "cnn_x", "eval/fd_500_cnn_x"),
-        ("fd", 50_000, "inception_v3_fid", "eval/fid_50k"),
-        ("kid", 50_000, "inception_v3_fid", "eval/kid_50k_inception_v3_fid"),
+        ("fd", 50_000, "inception_v3", "eval/fid_50k"),
+        ("fd", 50_000, "inception_v3_clean", "eval/fid_clean_50k"),
+        ("fd", 50_000, "inception_v3_01234567", "eval/fd_50k_inception_v3_01234567"),
+        ("kid", 50_000, "inception_v3", "eval/kid_50k_inception_v3"),
         ("fd", 10_000, "not_inception_v3", "eval/fd_10k_not_inception_v3"),
     ],
 )
@@ -106,7 +117,7 @@ def test_score_refuses_nonsense(change, sentence):
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"), [({"weights": "best"}, "ema, raw, folder"), ({"n_fake": 0}, "1 or more")]
+    ("change", "sentence"), [({"weights": "best"}, "ema, recalibrated, raw, folder"), ({"n_fake": 0}, "1 or more")]
 )
 def test_protocol_refuses_nonsense(change, sentence):
     with pytest.raises(ValueError, match=sentence):

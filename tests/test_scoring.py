@@ -9,19 +9,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxgan import evaluate as evaluation
 from jaxgan import scoring
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.config import Config
 from jaxgan.data import to_floats
 from jaxgan.errors import UserError
 from jaxgan.evaluate import evaluate, table
+from jaxgan.gan import build
 from jaxgan.history import training_scores
 from jaxgan.metrics import METRICS
+from jaxgan.metrics.downstream import Downstream
 from jaxgan.metrics.frechet import frechet_distance, statistics
 from jaxgan.monitor.curves import read_metrics
 from jaxgan.parallel import AXIS, Devices
 from jaxgan.sampling import load
-from jaxgan.scoring import Scorer
+from jaxgan.scoring import Reference, Scorer
 from jaxgan.train import train
 
 EVAL = {"every": 2, "num_samples": 24, "features": "random", "metrics": ["fd"]}
@@ -84,6 +87,13 @@ def test_the_best_checkpoint_stays_beside_the_newest(run):
     assert load(run[0], checkpoint="best").step == best
 
 
+def test_the_best_checkpoint_stays_when_a_run_goes_on_without_scores(run, tmp_path):
+    shutil.copytree(run[0], tmp_path / "run")
+    train(tiny(eval__every=0, train__num_steps=8), tmp_path / "run")
+    found = values(run[0])
+    assert load(tmp_path / "run", checkpoint="best").step == min(found, key=found.get)
+
+
 def test_scores_do_not_change_the_training(run, tmp_path):
     state = train(tiny(eval__every=0), tmp_path)
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(state), jax.device_get(run[1]))
@@ -98,46 +108,44 @@ def test_a_resumed_run_scores_as_if_it_had_not_stopped(run, tmp_path):
 def test_the_score_is_that_of_the_samples_themselves(run):
     """Against an independent way: samples drawn by the `Sampler`, saved as bytes, and features from one call."""
     sampler = load(run[0])
-    scorer = Scorer(tiny(), scorer_gan(tiny()), Devices())
+    reference = Reference(tiny(), Devices())
     fake = to_floats(sampler.images(24), "tanh")
-    expected = frechet_distance(statistics(scorer.real.features), statistics(scorer.features(fake)[0]))
+    expected = frechet_distance(statistics(reference.real.features), statistics(reference.features(fake)[0]))
     assert evaluate(run[0])["fd"].value == pytest.approx(expected, rel=1e-5)
 
 
-def scorer_gan(config):
-    from jaxgan.gan import build
-
-    return build(config, (8, 8, 1), AXIS, num_classes=10)
+def scorer(config: Config, devices: Devices | None = None) -> Scorer:
+    return Scorer(Reference(config, devices or Devices()), build(config, (8, 8, 1), AXIS, num_classes=10))
 
 
 def test_the_number_of_devices_changes_rounding_only(run):
     found = []
     for devices in (Devices(jax.devices()[:1]), Devices(jax.devices()[:4])):
-        found.append(Scorer(tiny(), scorer_gan(tiny()), devices)(run[1])["fd"].value)
+        found.append(scorer(tiny(), devices)(run[1])["fd"].value)
     assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
 def test_every_metric_is_computed_in_training(run):
     config = tiny(eval__metrics=list(METRICS))
-    scores = Scorer(config, scorer_gan(config), Devices())(run[1])
+    scores = scorer(config)(run[1])
     assert list(scores) == list(METRICS) and all(np.isfinite(s.value) for s in scores.values())
     assert all(name in table(scores) for name in METRICS)
 
 
 @pytest.mark.parametrize("weights", ["raw", "recalibrated"])
 def test_the_weights_asked_for_are_scored(run, weights):
-    other = Scorer(tiny(eval__weights=weights), scorer_gan(tiny()), Devices())(run[1])["fd"]
+    other = scorer(tiny(eval__weights=weights))(run[1])["fd"]
     assert other.protocol.weights == weights and other.value != values(run[0])[6]
 
 
 def test_recalibrated_statistics_are_those_of_the_averaged_weights(run):
     """With so many passes that what was there before is forgotten, they are the same whatever that was."""
-    scorer = Scorer(tiny(eval__weights="recalibrated"), scorer_gan(tiny()), Devices())
+    scored = scorer(tiny(eval__weights="recalibrated"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scoring, "PASSES", 150)
-        a = scorer._weights(run[1])
+        a = scored._weights(run[1])
         stats = jax.tree.map(lambda x: x + 1, run[1].ema.stats)
-        b = scorer._weights(dataclasses.replace(run[1], ema=dataclasses.replace(run[1].ema, stats=stats)))
+        b = scored._weights(dataclasses.replace(run[1], ema=dataclasses.replace(run[1].ema, stats=stats)))
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6), a, b)
 
 
@@ -148,17 +156,16 @@ def test_recalibration_needs_batch_norm(run, tmp_path):
 
 
 def test_real_features_come_from_the_cache_the_second_time(run, monkeypatch):
-    first = Scorer(tiny(), scorer_gan(tiny()), Devices()).real.features
-    monkeypatch.setattr(Scorer, "_extracted", None)  # would be called
-    np.testing.assert_array_equal(Scorer(tiny(), scorer_gan(tiny()), Devices()).real.features, first)
+    first = Reference(tiny(), Devices()).real.features
+    monkeypatch.setattr(Reference, "_extracted", None)  # would be called
+    np.testing.assert_array_equal(Reference(tiny(), Devices()).real.features, first)
 
 
 @pytest.mark.parametrize("change", [{"data__max_examples": 40}, {"eval__num_real": 30}, {"eval__split": "test"}])
 def test_other_real_examples_are_not_taken_for_the_cached_ones(change):
-    config = tiny(**change)
-    scorer = Scorer(config, scorer_gan(config), Devices())
-    real = to_floats(scorer.source.read(np.arange(len(scorer.source))), "tanh")
-    np.testing.assert_allclose(scorer.real.features, scorer.features(real)[0], atol=1e-5)
+    reference = Reference(tiny(**change), Devices())
+    real = to_floats(reference.source.read(np.arange(len(reference.source))), "tanh")
+    np.testing.assert_allclose(reference.real.features, reference.features(real)[0], atol=1e-5)
 
 
 def test_a_folder_of_a_runs_own_samples_scores_as_the_run(run, tmp_path):
@@ -214,6 +221,7 @@ def test_a_run_ends_early_where_asked_for_and_stays_ended(run, tmp_path, monkeyp
         ({"eval__features": "inception"}, "needs eval.inception_path"),
         ({"eval__stop_ratio": 0.9}, "greater than 1"),
         ({"eval__stop_ratio": 1.5, "eval__metrics": ["kid"], "eval__best_metric": "kid"}, "KID may be 0 or less"),
+        ({"eval__metrics": ["fd", "downstream"]}, "set eval.every to 0 and use --mode=evaluate"),
         ({"eval__every": 0, "eval__plateau_patience": 3}, "need evaluations"),
         ({"eval__num_samples": 1}, "at least 2"),
         ({"train__steps_per_call": 3, "eval__every": 4}, "multiple of train.steps_per_call"),
@@ -238,6 +246,32 @@ def test_points_are_compared_as_they_are(tmp_path):
     )
     train(config, tmp_path)
     assert evaluate(tmp_path)["fd"].protocol.features == "coordinates"
+
+
+def test_evaluation_says_what_samples_are_worth_as_training_data(run, monkeypatch):
+    seen = []
+
+    def stand_in(images, labels, train, test, *, output):
+        seen.append((images, labels, len(train), len(test), output))
+        return Downstream(0.9, 0.5, 0.95, "by a classifier")
+
+    monkeypatch.setattr(evaluation, "downstream_accuracy", stand_in)
+    found = evaluate(run[0], config=tiny(eval__every=0, eval__metrics=["downstream"]))
+    assert {name: score.value for name, score in found.items()} == {"downstream": 0.5, "downstream_with_real": 0.95}
+    assert "labels by a classifier, tested on 360 held out" in found["downstream"].protocol.details
+    ((images, labels, *rest),) = seen
+    np.testing.assert_array_equal(images, to_floats(load(run[0]).images(24), "tanh"))
+    assert (labels, rest) == (None, [1437, 360, "tanh"])
+
+
+@pytest.mark.parametrize(("name", "num", "sentence"), [("precision", 3, "k is 5 for 3 examples"), ("kid", 24, None)])
+def test_a_metric_that_too_few_examples_do_not_suffice_for_is_named(run, name, num, sentence):
+    config = tiny(eval__metrics=[name], eval__best_metric=name, eval__num_samples=num)
+    if sentence is None:
+        assert name in scorer(config)(run[1])
+        return
+    with pytest.raises(UserError, match=f"eval.metrics has '{name}', which cannot be computed: .*{sentence}"):
+        scorer(config)(run[1])
 
 
 def test_a_classifier_needs_labels(tmp_path):

@@ -76,6 +76,34 @@ class Streamed:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Stacked:
+    """Images whose channels are gray images of a smaller set; put together as they are read, so that any number fits.
+
+    `images` are uint8 `[M, H, W]`, `parts` int `[N, C]` the numbers of those in the channels.
+    """
+
+    images: np.ndarray
+    parts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    @property
+    def example_shape(self) -> tuple[int, ...]:
+        return (*self.images.shape[1:], self.parts.shape[1])
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.images.dtype
+
+    def __getitem__(self, positions: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(np.moveaxis(self.images[self.parts[positions]], 1, -1))
+
+    def take(self, positions: np.ndarray) -> "Stacked":
+        return dataclasses.replace(self, parts=self.parts[positions])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Source:
     """A data set that is read by example number.
 
@@ -83,13 +111,13 @@ class Source:
       name: such as "embedded/mnist", for logs and score protocols.
       labels: int32 `[N]`, zeros where the source has none.
       class_names: one name per class, in the labels' order; empty where the source has no labels.
-      examples: uint8 `[N, H, W, C]` or float32 `[N, ...]` in memory, or the same streamed from disk.
+      examples: uint8 `[N, H, W, C]` or float32 `[N, ...]` in memory, or the same streamed from disk or stacked.
     """
 
     name: str
     labels: np.ndarray = dataclasses.field(repr=False)
     class_names: tuple[str, ...] = dataclasses.field(repr=False)
-    examples: np.ndarray | Streamed = dataclasses.field(repr=False)
+    examples: np.ndarray | Streamed | Stacked = dataclasses.field(repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -97,9 +125,9 @@ class Source:
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one example: `(H, W, C)` for images, `(D,)` for points."""
-        if isinstance(self.examples, Streamed):
-            return self.examples.example_shape
-        return self.examples.shape[1:]
+        if isinstance(self.examples, np.ndarray):
+            return self.examples.shape[1:]
+        return self.examples.example_shape
 
     @property
     def dtype(self) -> np.dtype:
@@ -113,9 +141,9 @@ class Source:
     def read(self, indices: np.ndarray | Sequence[int]) -> np.ndarray:
         """The examples of these numbers, a new array: uint8 `[B, H, W, C]` or float32 `[B, ...]`."""
         positions = np.asarray(indices, np.int64)
-        if isinstance(self.examples, Streamed):
-            return self.examples[positions]
-        return np.take(self.examples, positions, axis=0)
+        if isinstance(self.examples, np.ndarray):
+            return np.take(self.examples, positions, axis=0)
+        return self.examples[positions]
 
 
 @functools.lru_cache(maxsize=1)

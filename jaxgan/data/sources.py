@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 
 from jaxgan.data import examples
-from jaxgan.data.examples import Request, Source, Streamed, first_line, permutation
+from jaxgan.data.examples import Request, Source, Stacked, Streamed, first_line, permutation
 from jaxgan.data.folder import folder
 from jaxgan.data.images import resize_all
 from jaxgan.data.prepared import prepared
@@ -19,6 +19,7 @@ from jaxgan.errors import UserError, suggest
 
 SPLIT_SEED = 0  # of the embedded sets' division into train and test; changing it would leak test images
 NUM_POINTS = 100_000
+NUM_STACKED = {"train": 128_000, "test": 26_000}  # PacGAN trains on so many, and counts modes in so many
 MAX_CLASSES = 100_000  # a larger label is a mistake, and would ask for that many class names
 
 
@@ -37,7 +38,7 @@ def load(
 
     Args:
       source: a key of `SOURCES`.
-      name: the set within the source: "mnist" or "digits" (embedded), "ring" or "grid" (synthetic), TFDS'
+      name: the set within the source: "mnist" or "digits" (embedded, stacked), "ring" or "grid" (synthetic), TFDS'
         name (tfds); not used by folder and npz.
       split: "train", "test", or what the source has; an .npz file is one split, whatever it is called.
       data_dir: TFDS' directory, the folder of images, or the path of the .npz file.
@@ -80,7 +81,7 @@ def _choose(source: Source, classes: Sequence[int | str], max_examples: int) -> 
     if len(kept) == len(source):
         return source
     stored = source.examples
-    taken = stored.take(kept) if isinstance(stored, Streamed) else stored[kept]
+    taken = stored[kept] if isinstance(stored, np.ndarray) else stored.take(kept)
     return dataclasses.replace(source, labels=source.labels[kept], examples=taken)
 
 
@@ -203,6 +204,18 @@ EMBEDDED: dict[str, tuple[Callable[[], tuple[np.ndarray, np.ndarray]], int]] = {
 }
 
 
+def _stacked(request: Request) -> Source:
+    """Three random digits of an embedded set's split in three channels: 1,000 classes, number 100 a + 10 b + c."""
+    digits = _embedded(request)
+    assert isinstance(digits.examples, np.ndarray)
+    # RandomState, because its stream is frozen: the stacks are the same under every NumPy.
+    rng = np.random.RandomState(0 if request.split == "train" else 1)
+    parts = rng.randint(0, len(digits), (NUM_STACKED[request.split], 3))
+    labels = digits.labels[parts] @ np.array([100, 10, 1], np.int32)
+    names = tuple(f"{number:03}" for number in range(1000))
+    return Source(f"stacked/{request.name}", labels, names, Stacked(digits.examples[..., 0], parts))
+
+
 def _npz(request: Request) -> Source:
     """The arrays `image` (or `images`, `x`) and, if there, `label` (or `labels`, `y`) of one .npz file."""
     if not request.data_dir:
@@ -263,6 +276,7 @@ SOURCES: dict[str, Callable[[Request], Source]] = {
     "embedded": _embedded,
     "folder": folder,
     "npz": _npz,
+    "stacked": _stacked,
     "synthetic": _synthetic,
     "tfds": prepared,
 }

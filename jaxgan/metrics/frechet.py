@@ -88,7 +88,7 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
 def resampled_distances(a: Statistics, features: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     """f64[resamples]: `frechet_distance` of `a` and each resample of the rows of f[N, F], for `centered_interval`.
 
-    Each takes N F^2 + 9 F^3 operations, say: 15 ms for 10,000 rows of 128 features, 6 s for those of 2,048.
+    For each, 10,000 rows of 128 features take 15 ms (measured), those of 2,048 some 7 s (computed).
 
     Raises:
       ValueError: as `statistics`.

@@ -25,6 +25,7 @@ from jaxgan.metrics.torch_file import read_state_dict
 SIDE, NUM_CLASSES = 299, 1008
 BLOCK = 32  # images at a time, which take 180 MB in the largest layer
 SHA256 = "6726825d"  # how that of pt_inception-2015-12-05-6726825d.pth begins
+EXACT = jax.lax.Precision.HIGHEST  # accelerators would multiply with 8 or 11 bits by default
 RECIPE = 1  # raise it with any change of how weights are converted
 # What PyTorch calls Flax's parameters and statistics.
 LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
@@ -48,15 +49,9 @@ class ConvNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        # Accelerators would multiply with 8 or 11 bits by default, and scores would depend on the machine.
+        padding = "VALID" if self.stride else "SAME"
         conv = nn.Conv(
-            self.features,
-            self.kernel,
-            self.stride or 1,
-            "VALID" if self.stride else "SAME",
-            use_bias=False,
-            precision=jax.lax.Precision.HIGHEST,
-            name="conv",
+            self.features, self.kernel, self.stride or 1, padding, use_bias=False, precision=EXACT, name="conv"
         )
         return nn.relu(nn.BatchNorm(use_running_average=True, epsilon=1e-3, name="bn")(conv(x)))
 
@@ -197,7 +192,7 @@ class Inception(nn.Module):
         x = MixedE(_maximum, name="Mixed_7c")(x)
         features = x.mean(axis=(1, 2))
         # Published Inception Scores leave the bias out (https://github.com/openai/improved-gan/issues/39).
-        logits = nn.Dense(NUM_CLASSES, use_bias=False, precision=jax.lax.Precision.HIGHEST, name="fc")
+        logits = nn.Dense(NUM_CLASSES, use_bias=False, precision=EXACT, name="fc")
         return features, logits(features)
 
 
@@ -216,8 +211,8 @@ def load_inception(
     equal channels. They are resized to 299x299, and a byte v enters the network as (v - 128) / 128, as in TensorFlow's
     graph (pytorch-fid takes v / 127.5 - 1 and another resize, and so gives slightly other distances).
 
-    The features' name is "inception_v3", with "_clean" for the other resize: scores by the one are not comparable to
-    those by the other. Nothing is downloaded. A converted copy is cached.
+    The features' name is "inception_v3", with "_clean" for the other resize, and the beginning of their SHA-256 for
+    other weights: those scores are not comparable. Nothing is downloaded. A converted copy is cached.
 
     Args:
       path: of the weights for PyTorch, `pt_inception-2015-12-05-6726825d.pth` of
@@ -246,7 +241,8 @@ def load_inception(
     else:
         variables = convert(read_state_dict(data, str(path)), str(path))
         weights.remember(cached, variables, key, sha256=digest)
-    name = "inception_v3" if resize == "tf1" else f"inception_v3_{resize}"
+    parts = ("inception_v3", "" if digest.startswith(SHA256) else digest[:8], "" if resize == "tf1" else resize)
+    name = "_".join(part for part in parts if part)
     return Features(name, shape, variables, partial(_apply, output, resize), block=BLOCK)
 
 

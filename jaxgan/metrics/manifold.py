@@ -36,7 +36,7 @@ def nearest(features: np.ndarray, k: int) -> np.ndarray:
     """
     features = _checked("features", features)
     if not 1 <= k < len(features):
-        raise ValueError(f"k is {k} for {len(features)} features: it must be from 1 to one less than their number.")
+        raise ValueError(f"k is {k} for {len(features)} examples: it must be from 1 to one less than their number.")
     features = features - features.mean(axis=0)
     found = np.empty((len(features), k))
     for start, squared in _squared_distances(features, features):

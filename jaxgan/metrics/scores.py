@@ -10,6 +10,7 @@ from jaxgan.errors import UserError
 
 WEIGHTS = ("ema", "recalibrated", "raw", "folder")
 BETTER = ("lower", "higher")
+FID = {"inception_v3": "fid", "inception_v3_clean": "fid_clean"}
 MAY_DIFFER = ("step", "checkpoint")  # what a comparison is for
 
 
@@ -137,12 +138,12 @@ class Score:
 def tag(name: str, n_fake: int, features: str) -> str:
     """The name of a scalar: "eval/", the score, how many examples were generated, and the features.
 
-    The Frechet distance is called FID on the Inception network alone.
+    The Frechet distance is called FID on the Inception network of the papers alone, of either resize.
 
-    >>> tag("fd", 10_000, "cnn_embedded_mnist"), tag("fd", 2500, "inception_v3_fid")
+    >>> tag("fd", 10_000, "cnn_embedded_mnist"), tag("fd", 2500, "inception_v3")
     ('eval/fd_10k_cnn_embedded_mnist', 'eval/fid_2500')
     """
     count = f"{n_fake // 1000}k" if n_fake % 1000 == 0 else str(n_fake)
-    if name == "fd" and features.startswith("inception_v3"):
-        return f"eval/fid_{count}"
+    if name == "fd" and features in FID:
+        return f"eval/{FID[features]}_{count}"
     return f"eval/{name}_{count}_{features}"

@@ -12,7 +12,7 @@ from jaxgan.errors import UserError
 class DataConfig:
     """Where examples come from."""
 
-    source: str = "embedded"  # embedded | folder | npz | synthetic | tfds
+    source: str = "embedded"  # embedded | folder | npz | stacked | synthetic | tfds
     name: str = "mnist"  # the data set within the source; empty for folder and npz
     split: str = "train"
     data_dir: str = ""  # TFDS' directory, the folder of images, or the .npz file

@@ -8,6 +8,7 @@ from jaxgan.checks import at_least, check_types, one_of
 from jaxgan.errors import UserError
 
 FEATURES = ("classifier", "inception", "random")
+DOWNSTREAM = "downstream"  # two scores of their own, for which classifiers are trained: `--mode=evaluate` only
 GENERATORS = ("ema", "recalibrated", "raw")
 
 
@@ -45,12 +46,17 @@ class EvalConfig:
         one_of("eval.resize", self.resize, RESIZES)
         one_of("eval.weights", self.weights, GENERATORS)
         for name in self.metrics:
-            one_of("eval.metrics", name, METRICS)
+            one_of("eval.metrics", name, (*METRICS, DOWNSTREAM))
         if self.every and not self.metrics:
             raise UserError("eval.every is set, but eval.metrics is empty: name some, or set eval.every to 0.")
         if self.every and self.best_metric not in self.metrics:
             raise UserError(
                 f"eval.best_metric is {self.best_metric!r}: it must be one of eval.metrics, {', '.join(self.metrics)}."
+            )
+        if self.every and DOWNSTREAM in self.metrics:
+            raise UserError(
+                f"eval.metrics has {DOWNSTREAM!r}, for which classifiers are trained, too long while the run goes: "
+                "leave it out, or set eval.every to 0 and use --mode=evaluate."
             )
         if self.features == "inception" and not self.inception_path:
             raise UserError(

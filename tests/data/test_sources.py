@@ -8,6 +8,7 @@ from jaxgan.data import SOURCES, from_arrays, load, synthetic_modes
 from jaxgan.errors import UserError
 
 FIRST_DIGITS = [0, 4, 6, 9, 2, 0, 3, 5, 7, 1, 1, 5]  # a new order would mix train and test images of old runs
+FIRST_STACKS = [812, 992, 972, 347, 681, 527]
 
 
 def pixels(seed, height=12, width=12, channels=3):
@@ -43,7 +44,9 @@ def test_missing_path_is_refused(tmp_path, source, what):
 
 
 def test_load_unknown_source_names_the_known_ones():
-    with pytest.raises(UserError, match="'foldr' is not known: allowed are embedded, folder, npz, synthetic, tfds"):
+    with pytest.raises(
+        UserError, match="'foldr' is not known: allowed are embedded, folder, npz, stacked, synthetic, tfds"
+    ):
         load("foldr")
 
 
@@ -147,13 +150,13 @@ def test_embedded_labels_belong_to_their_images():
     assert (nearest == test.labels).mean() > 0.95
 
 
-@pytest.mark.parametrize(("source", "name"), [("embedded", "digits"), ("synthetic", "ring")])
+@pytest.mark.parametrize(("source", "name"), [("embedded", "digits"), ("stacked", "digits"), ("synthetic", "ring")])
 def test_split_other_than_train_and_test_is_refused(source, name):
     with pytest.raises(UserError, match="'validation' is not known: allowed are train, test"):
         load(source, name=name, split="validation")
 
 
-@pytest.mark.parametrize("source", ["embedded", "synthetic"])
+@pytest.mark.parametrize("source", ["embedded", "stacked", "synthetic"])
 def test_unknown_name_is_refused(source):
     with pytest.raises(UserError, match="'mnits' is not known"):
         load(source, name="mnits")
@@ -170,6 +173,48 @@ def test_synthetic_points_lie_around_their_modes(name, modes):
 def test_synthetic_train_and_test_differ():
     train, test = (load("synthetic", name="grid", split=s) for s in ("train", "test"))
     assert not {point.tobytes() for point in train.examples} & {point.tobytes() for point in test.examples}
+
+
+# --- stacked
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 128_000), ("test", 26_000)])
+def test_stacked_has_the_promised_count_and_shape(split, count):
+    source = load("stacked", name="digits", split=split)
+    assert (len(source), source.shape, source.dtype, len(source.class_names)) == (count, (8, 8, 3), np.uint8, 1000)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_stacked_channels_are_digits_of_the_split_and_of_the_label(split):
+    digits, source = (load(name, name="digits", split=split) for name in ("embedded", "stacked"))
+    label_of = {image.tobytes(): label for image, label in zip(digits.examples, digits.labels, strict=True)}
+    for image, label in zip(source.read(range(200)), source.labels, strict=False):
+        assert "".join(str(label_of[image[..., c].tobytes()]) for c in range(3)) == source.class_names[label]
+
+
+def test_stacked_covers_all_thousand_modes_about_equally():
+    counts = np.bincount(load("stacked", name="digits").labels, minlength=1000)
+    assert len(counts) == 1000 and counts.min() > 64 and counts.max() < 256  # 128 on average
+
+
+def test_stacked_is_the_same_for_ever():
+    source = load("stacked", name="digits")
+    assert source.labels[:6].tolist() == FIRST_STACKS
+    np.testing.assert_array_equal(source.read([3, 7, 3]), source.read(range(8))[[3, 7, 3]])
+
+
+def test_stacked_keeps_to_classes_and_first_examples():
+    everything = load("stacked", name="digits", classes=("007", 42))
+    few = load("stacked", name="digits", classes=("007", 42), max_examples=5)
+    assert set(everything.labels) == {7, 42} and len(few) == 5
+    np.testing.assert_array_equal(few.read(range(5)), everything.read(range(5)))
+
+
+def test_stacked_takes_the_memory_of_its_parts():
+    source = load("stacked", name="digits", image_size=28)
+    assert source.shape == (28, 28, 3)
+    held = source.examples.images.nbytes + source.examples.parts.nbytes
+    assert held < 0.02 * len(source) * np.prod(source.shape)
 
 
 # --- arrays and npz

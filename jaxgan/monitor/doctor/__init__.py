@@ -1,0 +1,21 @@
+"""Says what is wrong with a run: failure modes of GANs, read from its recorded curves.
+
+`diagnose` judges a whole history, `Doctor` one that is being made, a step at a time; both give the same. Only what has
+been recorded is used: nothing has to be, and each rule keeps silent about curves that are not there. The names:
+
+* `loss/d`, `loss/g`: the adversarial losses; penalties in them hide small values. Optional `loss/d_adversarial` is read
+  in place of `loss/d`.
+* `score/real`, `score/fake`: mean probability of being real by D, sigmoid of its logits.
+* `grad_norm/g`, `grad_norm/g/bottom`: norm of the gradient of all of G, and of the layer next to its input.
+* `diversity/fake`: mean distance between generated examples over that between the data's; 1 is the data's own.
+* `eval/fid...`, `eval/fd...`, `eval/kid...` (lower is better) and `eval/is...`, `precision`, `recall`, `density`,
+  `coverage`, `modes`, `diversity`, `high_quality` (higher is better).
+* `eval/memorization`: median distance of generated examples to their nearest training examples, over that of held-out
+  examples of the data; 1 is the data's own.
+* `eval/class_accuracy`: share of examples whose class by a classifier is the one asked for.
+"""
+
+from jaxgan.monitor.doctor.diagnosis import RULES, Doctor, diagnose
+from jaxgan.monitor.doctor.findings import SEVERITIES, Advice, Finding
+
+__all__ = ["RULES", "SEVERITIES", "Advice", "Doctor", "Finding", "diagnose"]
