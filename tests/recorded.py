@@ -3,7 +3,6 @@
 import json
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -15,6 +14,7 @@ from jaxgan.data import load
 from jaxgan.gan import build, init
 from jaxgan.grid import grid, save_png
 from jaxgan.metrics.scores import Protocol, Score
+from jaxgan.monitor.doctor import Advice, Finding
 
 IMAGES = {
     "data": {"name": "digits", "image_size": 8},
@@ -91,16 +91,10 @@ def whole(path: Path, values: dict = IMAGES) -> Path:
     return path
 
 
-def finding(severity: str = "problem", step: int = 300, until: int | None = None, kind: str = "mode_collapse"):
+def finding(
+    severity: str = "problem", step: int = 300, until: int | None = None, kind: str = "mode_collapse"
+) -> Finding:
     """What the doctor gives."""
-    advice = (SimpleNamespace(text="Update D more often.", source="A. Author, https://example.org/gans."),)
+    advice = (Advice("Update D more often.", "A. Author, https://example.org/gans."),)
     words = "All samples are <alike> & equal."
-    return SimpleNamespace(
-        kind=kind,
-        severity=severity,
-        step=step,
-        until=until,
-        evidence={"diversity": 0.25},
-        explanation=words,
-        advice=advice,
-    )
+    return Finding(kind, severity, step, step, until, {"diversity": 0.25}, words, advice)

@@ -28,7 +28,7 @@ ENDS = ("bottom", "top")  # the layers next to a net's input and to its output
 LOWER_IS_BETTER = ("fd", "fid", "kid", "swd")
 HIGHER_IS_BETTER = (
     *("is", "inception", "precision", "recall", "density", "coverage"),
-    *("modes", "high_quality", "diversity", "class_accuracy", "memorization"),
+    *("modes", "high_quality", "diversity", "class_accuracy", "memorization", "downstream"),
 )
 
 

@@ -9,6 +9,7 @@ from string import Template
 from typing import Any
 
 import jaxgan
+from jaxgan.monitor.doctor import Finding
 from jaxgan.report import pictures, plots, tables
 from jaxgan.report.markup import Html, element, fold, join, note, section
 from jaxgan.report.reading import Run, Verdict, span, verdict, words
@@ -88,11 +89,11 @@ def _head(number: int, run: Run) -> Html:
     return _verdict(verdict(run), element("h3", swatch, run.name))
 
 
-def _by_severity(findings: Sequence[Any]) -> list[Any]:
+def _by_severity(findings: Sequence[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), f.step))
 
 
-def _finding(finding: Any) -> Html:
+def _finding(finding: Finding) -> Html:
     badge = element("span", LABELS[finding.severity], class_="badge")
     numbers = ", ".join(f"{words(k)} {_number(v)}" for k, v in finding.evidence.items())
     advice = [

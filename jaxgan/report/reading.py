@@ -7,17 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jaxgan import history
 from jaxgan import workdir as workdirs
 from jaxgan.config import Config
 from jaxgan.metrics.scores import Score
 from jaxgan.monitor.curves import read_metrics
+from jaxgan.monitor.doctor import Finding, diagnose
+from jaxgan.monitor.doctor.thresholds import PATIENCE
 from jaxgan.monitor.panels import best, curve, direction
 from jaxgan.monitor.panels import history as curves_of
-
-EARLY = 500  # steps that say little
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Run:
     environment: Mapping[str, Any]
     rows: Sequence[Mapping[str, Any]]
     scores: Sequence[Score]
-    findings: Sequence[Any]
+    findings: Sequence[Finding]
     running: bool
 
     @property
@@ -78,17 +76,9 @@ def read(workdir: Path, name: str = "") -> Run:
         record["environment"],
         rows,
         list(latest.values()),
-        _findings(rows, config, len(example.get("classes", []))),
+        diagnose(curves_of(rows), config.loss.name, len(example.get("classes", []))),
         workdirs.is_locked(workdir),
     )
-
-
-def _findings(rows: Sequence[Mapping[str, Any]], config: Config, num_classes: int) -> Sequence[Any]:
-    try:
-        from jaxgan.monitor.doctor import diagnose
-    except ImportError:
-        return []
-    return diagnose(curves_of(rows), config.loss.name, num_classes) if rows else []
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,33 +93,23 @@ class Verdict:
 def verdict(run: Run) -> Verdict:
     """What is to be thought of a run: its findings in a sentence, how far it came, and its best score."""
     facts = (_progress(run), *_quality(run))
-    bad = next((row for row in run.rows if not_finite(row)), None)
     for severity, opening in (("problem", "Something is wrong"), ("warning", "Keep an eye on it")):
         kinds = [f"{words(f.kind)} {span(f)}" for f in run.findings if f.severity == severity]
         if kinds:
             return Verdict(severity, f"{opening}: {'; '.join(kinds)}.", facts)
-        if severity == "problem" and bad:
-            return Verdict(
-                "problem", f"Something is wrong: {', '.join(not_finite(bad))} at step {bad['step']:,}.", facts
-            )
     if not run.rows:
         return Verdict("info", "Nothing was recorded yet.", facts)
-    if run.step < EARLY:
+    if run.step < PATIENCE:
         return Verdict("info", "Too early for a verdict: the first few hundred steps say little.", facts)
     return Verdict("good", "No problem found.", facts)
 
 
-def not_finite(row: Mapping[str, Any]) -> list[str]:
-    """What a row of scalars has that is no number, as "loss/d is nan"."""
-    return [f"{name} is {x}" for name, x in row.items() if isinstance(x, float) and not np.isfinite(x)]
-
-
 def words(kind: str) -> str:
     """The name of a kind of finding to be read."""
-    return kind.replace("_", " ")
+    return kind.replace("non_finite", "not finite").replace("_", " ")
 
 
-def span(finding: Any) -> str:
+def span(finding: Finding) -> str:
     """The steps at which it was seen."""
     if finding.until is None:
         return f"since step {finding.step:,}"
@@ -151,9 +131,9 @@ def _progress(run: Run) -> str:
 def _quality(run: Run) -> list[str]:
     """Of the score by which the best checkpoint is kept, or else the first two evaluations: the best and the last."""
     known = [name for name in run.names if direction(name)]
-    ranking = [name for name in known if name.startswith(f"eval/{run.config.eval.best_metric}_")]
+    ranked = history.rank(run.workdir / history.FILE, run.config.eval.best_metric)
     found = []
-    for name in ranking[:1] or known[:2]:
+    for name in [ranked[0]] if ranked and ranked[0] in known else known[:2]:
         steps, values = curve(run.rows, name)
         i = best(steps, values, direction(name))
         if i is not None:

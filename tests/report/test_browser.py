@@ -23,7 +23,7 @@ def pages(tmp_path_factory):
     """A page of one run and one of two."""
     path = tmp_path_factory.mktemp("pages")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "_findings", lambda *_: [finding(), finding("warning", 100, 200, "mode_hopping")])
+        patch.setattr(reading, "diagnose", lambda *_: [finding(), finding("warning", 100, 200, "mode_hopping")])
         single = report(whole(path / "a_run_with_a_rather_long_name_that_has_no_place_to_break_it"))
         other = begin(path / "other", {**IMAGES, "seed": 3})
         add_curves(other, last=900)

@@ -100,7 +100,7 @@ def test_page_shows_what_differs_from_the_defaults(page):
 
 
 def test_page_has_findings_with_advice_and_its_source(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "_findings", lambda *_: [finding("info", 5), finding()])
+    monkeypatch.setattr(reading, "diagnose", lambda *_: [finding("info", 5), finding()])
     monkeypatch.setattr("jaxgan.report.load", lambda *_: (_ for _ in ()).throw(UserError("no <b>checkpoint</b>.")))
     source, parsed = written(report(run, tmp_path / "x.html"))
     assert "Something is wrong: mode collapse since step 300." in parsed.text

@@ -33,7 +33,7 @@ def test_single_has_every_point_once_and_the_best_marked(run):
 
 
 def test_single_says_what_was_found(run, monkeypatch):
-    monkeypatch.setattr(reading, "_findings", lambda *_: [finding(), finding("info", 20, 50, "mode_hopping")])
+    monkeypatch.setattr(reading, "diagnose", lambda *_: [finding(), finding("info", 20, 50, "mode_hopping")])
     data = plots.single(reading.read(run.workdir))
     assert data["findings"] == [
         {"from": 300, "to": None, "severity": "problem", "text": "mode collapse since step 300"},

@@ -41,7 +41,7 @@ def test_verdict_of_a_complete_run_names_its_best_score(run):
 
 def test_verdict_names_the_worst_findings(run, monkeypatch):
     found = [finding("info"), finding("warning", 20, 50, "mode_hopping")]
-    monkeypatch.setattr(reading, "_findings", lambda *_: found)
+    monkeypatch.setattr(reading, "diagnose", lambda *_: found)
     add_curves(run)
     assert judged(run).text == "Keep an eye on it: mode hopping from step 20 to 50."
     found += [finding("problem", 1300), finding("problem", 40, None, "exploding_loss")]
@@ -50,12 +50,12 @@ def test_verdict_names_the_worst_findings(run, monkeypatch):
     assert verdict.text == "Something is wrong: mode collapse since step 1,300; exploding loss since step 40."
 
 
-def test_verdict_names_what_is_not_finite(run, monkeypatch):
-    monkeypatch.setattr(reading, "_findings", lambda *_: [])
+def test_verdict_names_what_is_not_finite(run):
     add_curves(run)
     with open(run / "metrics.jsonl", "a") as file:
         file.write('{"step": 610, "loss/d": NaN, "loss/g": 1.0, "score/real": -Infinity}\n')
-    assert judged(run).text == "Something is wrong: loss/d is nan, score/real is -inf at step 610."
+    verdict = judged(run)
+    assert (verdict.severity, verdict.text) == ("problem", "Something is wrong: not finite since step 610.")
 
 
 def test_a_torn_log_is_read_up_to_the_tear(run):
