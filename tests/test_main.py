@@ -79,7 +79,7 @@ OVERRIDES = [
     ("--config.data.source=tfds --config.data.name=mnist --config.data.data_dir=nowhere", r"'mnist' is not prepared"),
     ("--config=configs/ring.py", r"--config is given more than once"),
     ("--confg=x", r"'--confg' is not known: .*Did you mean '--config'"),
-    ("--mode=trian", r"--mode 'trian' is not known: allowed are train, sample, evaluate. Did you mean 'train'"),
+    ("--mode=trian", r"--mode 'trian' is not known: allowed are train, sample, evaluate, report. Did you mean 'train'"),
     ("--cpu_devices=two", r"--cpu_devices is 'two': it must be an integer"),
     (
         "--seed=3",
