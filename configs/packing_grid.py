@@ -7,8 +7,8 @@ Published, mean of 10 runs: without packing 17.3 modes, 94.8 % of high quality; 
 
 Command: python -m jaxgan.main --config=configs/packing_grid.py:4 --workdir=runs/packing4 --config.seed=0
 Result: by `python -m benchmarks.modes`, seeds 0 to 4, 2,500 samples, a mode counts from one sample on:
-without packing 17, 22, 15, 15, 19 modes (mean 17.6), 96.0 % of high quality, reverse KL 0.62; with 2: 24, 24, 25, 25, 23
-(24.2), 95.7 %, 0.12; with 4: 24, 25, 25, 24, 23 (24.2), 94.5 %, 0.08. 2 to 5 minutes a run on half of a busy core each.
+without packing 17, 22, 15, 15, 19 modes (mean 17.6), 96.0 % of high quality, reverse KL 0.62; with 2: 24, 24, 25, 25,
+23 (24.2), 95.7 %, 0.12; with 4: 24, 25, 25, 24, 23 (24.2), 94.5 %, 0.08. 2 to 5 minutes a run beside other jobs.
 The settings were chosen on seeds 0 and 2 of packing 4.
 """
 
