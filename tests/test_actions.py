@@ -95,13 +95,23 @@ def test_log_writes_the_scalars_at_once(tmp_path):
 
 def test_save_saves_what_is_finite_only():
     saved = []
-    save = actions.Save(
-        SimpleNamespace(save=lambda step, state: saved.append((step, state))), SimpleNamespace(flush=lambda: None)
-    )
+    checkpoints = SimpleNamespace(save=lambda *arguments: saved.append(arguments))
+    save = actions.Save(checkpoints, SimpleNamespace(flush=lambda: None))
     save(4, state="good", metrics={"loss/d": jnp.float32(1)})
     with pytest.raises(actions.NonFiniteError, match="at step 5: loss/d is nan"):
         save(5, state="bad", metrics={"loss/d": jnp.float32(np.nan)})
-    assert saved == [(4, "good")]
+    assert saved == [(4, "good", None)]
+
+
+def test_save_gives_a_checkpoint_the_scores_of_its_own_step_only():
+    saved = []
+    checkpoints = SimpleNamespace(save=lambda *arguments: saved.append(arguments))
+    save = actions.Save(checkpoints, SimpleNamespace(flush=lambda: None))
+    for step in (3, 4, 5):
+        if step == 4:
+            save.scores = (4, {"eval/fd": 1.0})
+        save(step, state="state", metrics={})
+    assert [scores for _, _, scores in saved] == [None, {"eval/fd": 1.0}, None]
 
 
 class Constant(nn.Module):

@@ -294,7 +294,7 @@ def test_train_writes_what_samples_count_before_a_checkpoint_makes_it_final(tmp_
     seen = []
     real = jaxgan.train.actions.Checkpoints.save
 
-    def save(self, step, state):
+    def save(self, step, state, scores=None):
         seen.append([row["step"] for row in read_metrics(tmp_path / "metrics.jsonl")])
         real(self, step, state)
 
