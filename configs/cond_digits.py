@@ -1,8 +1,10 @@
 """Class-conditional digits: the argument is how D takes notice of classes; G does by conditional batch norm.
 
 Command: python -m jaxgan.main --config=configs/cond_digits.py:projection --workdir=runs/cond
-Result: projection, seed 0: 98.9 % of 2,000 samples are of their class by a classifier that is right about 98.9 % of
-the held-out digits; diversity within classes 0.93 of the data's. The others and other seeds: not yet run.
+Result: share of 2,000 samples that are of their class, by a classifier that is right about 98.9 % of held-out digits,
+and diversity within classes beside the data's. Seed 0: projection 98.9 %, 0.93; concat 97.5 %, 0.99; class_fake 99.6 %,
+0.88; auxiliary, seeds 0 to 2: 97.7, 94.9, 98.2 % (mean 96.9 %), 0.97 to 0.99. Other seeds of the first three: not yet
+run. `python -m benchmarks.conditioning` does.
 """
 
 from jaxgan import defaults
