@@ -260,7 +260,7 @@ def test_evaluation_says_what_samples_are_worth_as_training_data(run, monkeypatc
     assert {name: score.value for name, score in found.items()} == {"downstream": 0.5, "downstream_with_real": 0.95}
     assert "labels by a classifier, tested on 360 held out" in found["downstream"].protocol.details
     ((images, labels, *rest),) = seen
-    np.testing.assert_array_equal(images, to_floats(load(run[0]).images(24), "tanh"))
+    np.testing.assert_allclose(images, to_floats(load(run[0]).images(24), "tanh"), atol=1e-6)
     assert (labels, rest) == (None, [1437, 360, "tanh"])
 
 
