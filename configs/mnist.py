@@ -1,8 +1,7 @@
 """DCGAN on the 4,000 real training digits that come with the package; what `make demo` runs.
 
 Command: python -m jaxgan.main --config=configs/mnist.py --workdir=runs/mnist
-Result: 3 min 17 s on two CPU cores; about 50 of the 64 digits of the last grid are legible (one reader's count).
-Scores at its end: in README.md.
+Result: 3 min 17 s on two CPU cores; its last grid and its scores are in README.md.
 """
 
 from jaxgan import defaults

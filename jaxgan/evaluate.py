@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -145,16 +146,18 @@ def evaluate(
     if workdir is not None:
         workdirs.check_example(Path(workdir), real, bool(sampler.gan.num_classes))
     reference = Reference(ours, Devices(), given, resamples=RESAMPLES)
+    examples: Callable[[], tuple[np.ndarray, np.ndarray | None]]
     if folder is not None:
         pixels = _images(folder, real.shape, num_samples or 0)
         origin: dict[str, Any] = {"weights": "folder", "checkpoint": os.fspath(folder)}
         found = reference.scores_of_images(pixels, os.fspath(folder), **origin)
-        images, labels = to_floats(pixels, ours.model.output), None
+        examples = partial(_floats, pixels, ours.model.output)
     else:
         assert state is not None
         scorer = Scorer(reference, build(ours, real.shape, AXIS, generator, discriminator, len(real.class_names)))
-        found, (images, labels), origin = scorer(state), scorer.images(state), scorer.origin(state)
+        found, origin, examples = scorer(state), scorer.origin(state), partial(scorer.images, state)
     if DOWNSTREAM in ours.eval.metrics:
+        images, labels = examples()  # only now: the other scores keep no images
         found |= _downstream(ours, given, images, labels, reference.protocol(len(images), **origin))
     if workdir is not None:
         history.record(Path(workdir) / history.FILE, "evaluate", found.values())
@@ -184,6 +187,11 @@ def _images(folder: str | os.PathLike, shape: tuple[int, ...], most: int) -> np.
     source = load_source("folder", data_dir=os.fspath(folder), image_size=shape[0], max_examples=most)
     images = source.read(np.arange(len(source)))
     return np.repeat(images, shape[-1], axis=-1) if images.shape[-1] == 1 else images
+
+
+def _floats(pixels: np.ndarray, output: str) -> tuple[np.ndarray, None]:
+    """Images of a folder in the range of the generator's output; they have no labels."""
+    return to_floats(pixels, output), None
 
 
 def table(scores: Mapping[str, Score]) -> str:
