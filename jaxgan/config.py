@@ -36,6 +36,7 @@ from jaxgan.sections import (
     InfoganConfig,
     LossConfig,
     ModelConfig,
+    MonitorConfig,
     OptimConfig,
     RegularizersConfig,
     TargetsConfig,
@@ -49,6 +50,7 @@ RESUMABLE = (
         for name in ("num_steps", "log_every", "sample_every", "checkpoint_every", "keep", "profile_at", "init_from")
     )
     | {f"eval.{f.name}" for f in dataclasses.fields(EvalConfig)}
+    | {f"monitor.{f.name}" for f in dataclasses.fields(MonitorConfig)}
     | {"data.data_dir"}
 )
 
@@ -73,6 +75,7 @@ class Config:
     d_optim: OptimConfig = field(default_factory=OptimConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
 
     def __post_init__(self):
         check_types(self, "")
@@ -121,6 +124,7 @@ SECTIONS: dict[str, type] = {
     "d_optim": OptimConfig,
     "train": TrainConfig,
     "eval": EvalConfig,
+    "monitor": MonitorConfig,
 }
 KEYS = ("seed", *(f"{name}.{f.name}" for name, cls in SECTIONS.items() for f in dataclasses.fields(cls)))
 TYPES: dict[str, Any] = {"seed": int} | {

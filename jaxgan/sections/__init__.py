@@ -4,6 +4,7 @@ from jaxgan.sections.data import DataConfig
 from jaxgan.sections.eval import EvalConfig
 from jaxgan.sections.loss import AugmentConfig, LossConfig, RegularizersConfig, TargetsConfig
 from jaxgan.sections.model import InfoganConfig, ModelConfig
+from jaxgan.sections.monitor import MonitorConfig
 from jaxgan.sections.train import OptimConfig, TrainConfig
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "InfoganConfig",
     "LossConfig",
     "ModelConfig",
+    "MonitorConfig",
     "OptimConfig",
     "RegularizersConfig",
     "TargetsConfig",
