@@ -94,6 +94,7 @@ def train(
                 return state
             rank, target = game.rank(attempt), devices.abstract(jax.eval_shape(partial(init, gan, jax.random.key(0))))
             attempt = attempts.roll_back(attempt, problem, rank, target)
+            del state  # the next attempt needs the memory
             said = attempts.sentence(attempts.intervention(attempt.workdir))
             print(f"rolled back into {attempt.workdir}. {said}", flush=True)
             donor = find(attempt.workdir, attempt.config)
@@ -101,10 +102,11 @@ def train(
 
 def is_complete(config: Config, workdir: str | os.PathLike, step: int) -> str:
     """Why a run whose newest attempt is at this step does not go on, as a sentence; empty if it does."""
-    attempt = attempts.newest(Path(workdir), config)
-    classes = workdirs.read(attempt.workdir)["example"].get("classes", [])
-    findings = diagnose_log(attempt.workdir, config.loss.name, len(classes), step)
-    return attempts.why_ended(attempt, step, first_problem(findings))
+    attempt, problem = attempts.newest(Path(workdir), config), None
+    if config.monitor.on_finding != "warn":
+        classes = workdirs.read(attempt.workdir)["example"].get("classes", [])
+        problem = first_problem(diagnose_log(attempt.workdir, config.loss.name, len(classes), step))
+    return attempts.why_ended(attempt, step, problem)
 
 
 class Game(NamedTuple):
