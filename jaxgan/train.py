@@ -92,11 +92,8 @@ def train(
             state, problem = _train(game, attempt, donor)
             if problem is None:
                 return state
-            rank, target = game.rank(attempt), devices.abstract(jax.eval_shape(partial(init, gan, jax.random.key(0))))
-            attempt = attempts.roll_back(attempt, problem, rank, target)
             del state  # the next attempt needs the memory
-            said = attempts.sentence(attempts.intervention(attempt.workdir))
-            print(f"rolled back into {attempt.workdir}. {said}", flush=True)
+            attempt = _rolled_back(game, attempt, problem)
             donor = find(attempt.workdir, attempt.config)
 
 
@@ -177,6 +174,15 @@ def _train(game: Game, attempt: Attempt, donor: GANState | None) -> tuple[GANSta
         print(f"interrupted and saved at step {step} of {last_step}: run the same command to go on.", flush=True)
         return state, None
     return state, watch.problem
+
+
+def _rolled_back(game: Game, attempt: Attempt, problem: Finding) -> Attempt:
+    """The next attempt, of which it is said what is changed."""
+    target = game.devices.abstract(jax.eval_shape(partial(init, game.gan, jax.random.key(0))))
+    attempt = attempts.roll_back(attempt, problem, game.rank(attempt), target)
+    said = attempts.sentence(attempts.intervention(attempt.workdir))
+    print(f"rolled back into {attempt.workdir}. {said}", flush=True)
+    return attempt
 
 
 def _loop(

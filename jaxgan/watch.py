@@ -37,7 +37,7 @@ class Watch(ScalarWriter):
         log = workdir / "metrics.jsonl"
         for row in read_metrics(log) if log.exists() else []:
             step = row.pop("step")
-            if step <= last:
+            if step <= last and last > 0:  # the samples of step 0 are drawn again
                 self._feed(step, row)
 
     @property

@@ -1,6 +1,7 @@
 """What follows a problem: a run that is stopped, or one that goes on from an earlier checkpoint in a new directory."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -27,7 +28,7 @@ from jaxgan.config import Config
 from jaxgan.draws import seed_keys
 from jaxgan.errors import UserError
 from jaxgan.monitor.curves import read_metrics
-from jaxgan.monitor.doctor import RULES, Finding
+from jaxgan.monitor.doctor import RULES, Finding, first_problem
 from jaxgan.report import reading
 from jaxgan.train import is_complete
 from jaxgan.watch import FILE
@@ -259,6 +260,13 @@ def test_another_attempt_draws_anew_but_shows_the_same_latents():
     one, other = (jax.tree.map(jax.random.key_data, seed_keys(3, attempt)) for attempt in (0, 1))
     assert (one.init != other.init).any() and (one.train != other.train).any()
     assert_array_equal(one.sample, other.sample)
+
+
+def test_the_first_problem_is_what_counts_and_a_warning_is_none():
+    late, early = finding(step=50), finding("imbalance", step=40)
+    warning = dataclasses.replace(finding(step=10), severity="warning")
+    assert first_problem([warning]) is None
+    assert first_problem([warning, late, early]) is early
 
 
 # What is changed.

@@ -47,10 +47,11 @@ def test_the_doctor_is_fed_what_the_log_gets(fed, tmp_path):
     assert "eval/modes" in fed[2] and any(name.startswith("eval/fd") for name in fed[3])
 
 
-def test_a_resumed_run_feeds_its_log_up_to_the_checkpoint_and_each_step_once(fed, tmp_path):
+@pytest.mark.parametrize("at", [5, 25])  # before the first checkpoint, and after one
+def test_a_resumed_run_feeds_its_log_up_to_the_checkpoint_and_each_step_once(at, fed, tmp_path):
     config = game(num_steps=30, sample_every=10)
     with pytest.raises(Interrupt):
-        train(config, tmp_path, writers=[Interrupt(at=25)])
+        train(config, tmp_path, writers=[Interrupt(at)])
     fed.clear()
     train(config, tmp_path)
     assert fed == read_metrics(tmp_path / "metrics.jsonl")
