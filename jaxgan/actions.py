@@ -15,9 +15,11 @@ import numpy as np
 from jaxgan import history
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.codes import sweep
-from jaxgan.data import Source, synthetic_modes
+from jaxgan.data import Source, synthetic_modes, to_floats
+from jaxgan.data.examples import permutation
 from jaxgan.gan import GAN
 from jaxgan.grid import grid, save_png, to_uint8
+from jaxgan.metrics.conditional import diversity
 from jaxgan.metrics.modes import count_modes
 from jaxgan.monitor.curves import draw_curves, draw_points
 from jaxgan.monitor.doctor import Doctor
@@ -32,6 +34,7 @@ MAX_COLUMNS = 10  # of classes
 SWEEP_COLUMNS = 9  # of a continuous code
 MODE_SAMPLES = 2500  # PacGAN's protocol
 MIN_SHARE = 0.01
+DIVERSITY_SAMPLES = 128  # as many as the doctor's thresholds were fitted with
 
 
 class NonFiniteError(FloatingPointError):
@@ -164,6 +167,33 @@ class Samples:
             f"{count.high_quality:.1%} of {len(points)} samples of high quality",
             flush=True,
         )
+
+
+class Diversity:
+    """Writes `diversity/fake`: the mean distance of two generated examples, by live weights, over that of two real.
+
+    Of values as they are, not of features, so that it costs next to nothing; 1 is the data's own.
+    """
+
+    def __init__(self, gan: GAN, key: jax.Array, output: str, source: Source, writer: metric_writers.MetricWriter):
+        chosen = np.sort(permutation(len(source), 0)[:DIVERSITY_SAMPLES])  # a source may be in the order of its classes
+        self._real = diversity(_rows(to_floats(source.read(chosen), output))) if len(chosen) > 1 else 0.0
+        places = jnp.arange(DIVERSITY_SAMPLES)
+        classes = jnp.asarray(np.unique(source.labels) if gan.num_classes else [0], jnp.int32)
+        z, label = g_inputs(gan, key, places), classes[places % len(classes)] if gan.num_classes else None
+        self._writer = writer
+        self._sample = jax.jit(lambda variables: sample(gan, variables, z, label))
+
+    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+        check_finite(step, metrics)
+        made = np.asarray(self._sample(state.generator.variables))
+        check_finite(step, {"samples": np.abs(made).max()})
+        if self._real:  # else all examples are the same one
+            self._writer.write_scalars(step, {"diversity/fake": diversity(_rows(made)) / self._real})
+
+
+def _rows(examples: np.ndarray) -> np.ndarray:
+    return examples.reshape(len(examples), -1)
 
 
 class Sweeps:

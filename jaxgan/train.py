@@ -266,7 +266,9 @@ def _actions(
     every = config.eval.every
     if scorer:
         due.append(actions.at_steps(every, t.num_steps, actions.Evaluate(scorer, writer, save, run)))
+    diversity = actions.Diversity(gan, keys.sample, config.model.output, source, writer)
     due += [
+        actions.at_steps(t.log_every, t.num_steps, diversity),
         actions.at_steps(t.log_every, t.num_steps, actions.Log(writer)),
         actions.at_steps(t.log_every, t.num_steps, progress),
         watch,  # after all that writes scalars, and before what shows or saves what was found

@@ -83,7 +83,7 @@ def test_train_completed_run_is_left_alone(whole):
 def test_train_logs_every_step_asked_for(whole):
     rows = read_metrics(whole[0] / "metrics.jsonl")
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
-    names = {"loss/d", "loss/g", "score/real", "score/fake", "grad_norm/d", "grad_norm/g"}
+    names = {"loss/d", "loss/g", "score/real", "score/fake", "grad_norm/d", "grad_norm/g", "diversity/fake"}
     assert all(names <= row.keys() for row in rows)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,12 +57,13 @@ class Run:
         return sorted({name for row in self.rows for name in row} - {"step"})
 
 
-def read(workdir: Path, name: str = "") -> Run:
-    """Reads a run, of which nothing but `config.json` needs to be there.
+def read(workdir: str | os.PathLike, name: str = "") -> Run:
+    """Reads a run, of which nothing but `config.json` needs to be there, and has the doctor look at it.
 
     Raises:
       UserError: there is none, or it is damaged.
     """
+    workdir = Path(workdir)
     record = workdirs.read(workdir)
     path = workdir / "metrics.jsonl"
     rows = read_metrics(path) if path.exists() else []

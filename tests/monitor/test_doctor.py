@@ -243,3 +243,12 @@ def test_few_evaluations_of_a_degraded_run_warn_only():
 def test_the_condition_is_judged_by_chance_only_where_the_classes_are_known():
     assert diagnose(broken("ignored_condition")) == []
     assert kinds(diagnose(broken("ignored_condition"), num_classes=2)) == {"ignored_condition"}
+
+
+def test_a_notebook_shows_a_finding_with_its_advice():
+    [found] = diagnose(broken("mode_collapse"))
+    shown = found._repr_markdown_()
+    assert shown.startswith(
+        f"**{found.severity}: mode collapse**, since step {found.step:,}. {found.explanation}\n\n* "
+    )
+    assert all(f"\n* {each.text} *{each.source}*\n" in shown for each in found.advice)

@@ -55,6 +55,13 @@ class Finding:
         """The inverse of `to_dict`, through JSON too."""
         return cls(**{**values, "advice": tuple(Advice(**each) for each in values["advice"])})
 
+    def _repr_markdown_(self) -> str:
+        """How a notebook shows it."""
+        until = "" if self.until is None else f" until {self.until:,}"
+        heading = f"**{self.severity}: {self.kind.replace('_', ' ')}**, since step {self.step:,}{until}"
+        advice = "".join(f"\n* {each.text} *{each.source}*" for each in self.advice)
+        return f"{heading}. {self.explanation}\n{advice}\n"
+
 
 def worse(a: str, b: str) -> bool:
     """Whether severity `a` is above `b`.
