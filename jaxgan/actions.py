@@ -22,6 +22,7 @@ from jaxgan.grid import grid, save_png, to_uint8
 from jaxgan.metrics.conditional import diversity
 from jaxgan.metrics.modes import count_modes
 from jaxgan.monitor.curves import draw_curves, draw_points
+from jaxgan.monitor.doctor import Doctor
 from jaxgan.passes import g_inputs
 from jaxgan.scoring import Scorer
 from jaxgan.state import GANState
@@ -37,7 +38,16 @@ DIVERSITY_SAMPLES = 128  # as many as the doctor's thresholds were fitted with
 
 
 class NonFiniteError(FloatingPointError):
-    """Training stopped because a scalar became NaN or infinite; its text names step and scalar."""
+    """Training stopped because a scalar became NaN or infinite; its text names step and scalar.
+
+    Attributes:
+      step: of which the scalars are.
+      scalars: all of them, by name.
+    """
+
+    def __init__(self, text: str, step: int, scalars: dict[str, float]):
+        super().__init__(text)
+        self.step, self.scalars = step, scalars
 
 
 def at_steps(every: int, last: int, act: Callable[..., None]) -> periodic_actions.PeriodicCallback:
@@ -69,8 +79,9 @@ def check_finite(step: int, metrics: dict[str, Any]) -> dict[str, np.ndarray]:
     finite = np.all([np.isfinite(value) for value in values.values()], axis=0)
     if not np.all(finite):
         i = int(np.argmin(finite))
-        bad = ", ".join(f"{name} is {float(v[i])}" for name, v in values.items() if not np.isfinite(v[i]))
-        raise NonFiniteError(f"training stopped at step {step - len(finite) + 1 + i}: {bad}.")
+        first, scalars = step - len(finite) + 1 + i, {name: float(value[i]) for name, value in values.items()}
+        bad = ", ".join(f"{name} is {value}" for name, value in scalars.items() if not np.isfinite(value))
+        raise NonFiniteError(f"training stopped at step {first}: {bad}.", first, scalars)
     return {name: value[-1] for name, value in values.items()}
 
 
@@ -219,13 +230,13 @@ class Sweeps:
 
 
 class Curves:
-    """A picture of the scalars logged so far."""
+    """A picture of the scalars logged so far, with what the doctor found in them."""
 
-    def __init__(self, workdir: Path):
-        self._workdir = workdir
+    def __init__(self, workdir: Path, doctor: Doctor):
+        self._workdir, self._doctor = workdir, doctor
 
     def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
-        draw_curves(self._workdir / "metrics.jsonl", self._workdir / "curves.png")
+        draw_curves(self._workdir / "metrics.jsonl", self._workdir / "curves.png", self._doctor.findings)
 
 
 class Save:

@@ -17,6 +17,7 @@ from jaxgan.draws import latents
 from jaxgan.gan import build
 from jaxgan.grid import grid
 from jaxgan.monitor.curves import read_metrics
+from jaxgan.monitor.doctor import Doctor
 from jaxgan.parallel import Devices
 from jaxgan.state import AveragedNet
 from jaxgan.writers import JsonlWriter, SummaryWriter, metric_writers
@@ -168,7 +169,7 @@ def test_samples_draws_the_same_latents_with_the_averaged_weights(channels, tmp_
 def test_curves_draws_what_is_logged_so_far(tmp_path, writer):
     writer.write_scalars(1, {"loss/d": 1.0})
     writer.flush()
-    actions.Curves(tmp_path)(1, state=None, metrics={})
+    actions.Curves(tmp_path, Doctor())(1, state=None, metrics={})
     with Image.open(tmp_path / "curves.png") as image:
         assert image.format == "PNG"
 

@@ -9,10 +9,10 @@ from string import Template
 from typing import Any
 
 import jaxgan
-from jaxgan.monitor.doctor import Finding
+from jaxgan.monitor.doctor import Finding, span, words
 from jaxgan.report import pictures, plots, tables
 from jaxgan.report.markup import Html, element, fold, join, note, section
-from jaxgan.report.reading import Run, Verdict, span, verdict, words
+from jaxgan.report.reading import Run, Verdict, verdict
 from jaxgan.sampling import Sampler
 
 SEVERITIES = ("problem", "warning", "info")
@@ -95,7 +95,6 @@ def _by_severity(findings: Sequence[Finding]) -> list[Finding]:
 
 def _finding(finding: Finding) -> Html:
     badge = element("span", LABELS[finding.severity], class_="badge")
-    numbers = ", ".join(f"{words(k)} {_number(v)}" for k, v in finding.evidence.items())
     advice = [
         element("li", each.text, " ", element("span", "— ", _linked(each.source), class_="soft"))
         for each in finding.advice
@@ -104,15 +103,10 @@ def _finding(finding: Finding) -> Html:
         "div",
         element("h3", badge, f"{words(finding.kind).capitalize()}, {span(finding)}"),
         element("p", finding.explanation),
-        note(f"Evidence: {numbers}.") if numbers else None,
+        note(f"Evidence: {finding.numbers}.") if finding.evidence else None,
         fold("What the literature advises", element("ul", *advice)) if advice else None,
         class_=f"finding {finding.severity}",
     )
-
-
-def _number(value: float) -> str:
-    """Steps in full, other numbers with four digits."""
-    return f"{value:,.0f}" if value == round(value) else f"{value:.4g}"
 
 
 def _linked(text: str) -> Html:

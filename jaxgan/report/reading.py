@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxgan import history
+from jaxgan import attempts, history
 from jaxgan import workdir as workdirs
+from jaxgan.attempts import Attempt
 from jaxgan.config import Config
 from jaxgan.metrics.scores import Score
 from jaxgan.monitor.curves import read_metrics
-from jaxgan.monitor.doctor import Finding, diagnose
+from jaxgan.monitor.doctor import Finding, diagnose, first_problem, span, words
 from jaxgan.monitor.doctor.thresholds import PATIENCE
 from jaxgan.monitor.panels import best, curve, direction
 from jaxgan.monitor.panels import history as curves_of
@@ -26,7 +27,8 @@ class Run:
     Attributes:
       workdir: its directory.
       name: of the directory, or more of its path where several runs have to be told apart.
-      config, example, environment: its `config.json`.
+      config, example, environment, intervention: its `config.json`, the last one for a run that goes on where another
+        was rolled back.
       rows: of its `metrics.jsonl`.
       scores: of its `evaluation.jsonl`, in order; the last word on a step counts.
       findings: the doctor's.
@@ -42,6 +44,7 @@ class Run:
     scores: Sequence[Score]
     findings: Sequence[Finding]
     running: bool
+    intervention: Mapping[str, Any]
 
     @property
     def step(self) -> int:
@@ -80,6 +83,7 @@ def read(workdir: str | os.PathLike, name: str = "") -> Run:
         list(latest.values()),
         diagnose(curves_of(rows), config.loss.name, len(example.get("classes", []))),
         workdirs.is_locked(workdir),
+        record.get(workdirs.INTERVENTION, {}),
     )
 
 
@@ -94,7 +98,8 @@ class Verdict:
 
 def verdict(run: Run) -> Verdict:
     """What is to be thought of a run: its findings in a sentence, how far it came, and its best score."""
-    facts = (_progress(run), *_quality(run))
+    origin = [attempts.sentence(run.intervention)] if run.intervention else []
+    facts = (*origin, _progress(run), *_quality(run))
     for severity, opening in (("problem", "Something is wrong"), ("warning", "Keep an eye on it")):
         kinds = [f"{words(f.kind)} {span(f)}" for f in run.findings if f.severity == severity]
         if kinds:
@@ -106,20 +111,10 @@ def verdict(run: Run) -> Verdict:
     return Verdict("good", "No problem found.", facts)
 
 
-def words(kind: str) -> str:
-    """The name of a kind of finding to be read."""
-    return kind.replace("non_finite", "not finite").replace("_", " ")
-
-
-def span(finding: Finding) -> str:
-    """The steps at which it was seen."""
-    if finding.until is None:
-        return f"since step {finding.step:,}"
-    return f"from step {finding.step:,} to {finding.until:,}"
-
-
 def _progress(run: Run) -> str:
     done, total = run.step, run.config.train.num_steps
+    if child := attempts.child_of(run.workdir):
+        return f"Rolled back at step {done:,} of {total:,}: the run goes on in {child.relative_to(run.workdir)}."
     if done >= total:
         return f"Complete: {total:,} steps."
     if run.running:
@@ -127,6 +122,10 @@ def _progress(run: Run) -> str:
     ended = history.why_ended(run.workdir / history.FILE, run.config.eval, done)
     if ended:
         return f"Ended early at step {done:,} of {total:,}: {ended[1]}."
+    problem = first_problem(run.findings)
+    attempt = Attempt(run.workdir, run.config, run.intervention.get("attempt", 0))
+    if problem and attempts.why_stopped(attempt, problem):
+        return f"Ended early at step {done:,} of {total:,} (monitor.on_finding): {words(problem.kind)} {span(problem)}."
     return f"Not finished: the last record is of step {done:,} of {total:,}."
 
 

@@ -15,7 +15,19 @@ been recorded is used: nothing has to be, and each rule keeps silent about curve
 * `eval/class_accuracy`: share of examples whose class by a classifier is the one asked for.
 """
 
+from jaxgan.monitor.doctor.advice import DISPUTED
 from jaxgan.monitor.doctor.diagnosis import RULES, Doctor, diagnose
-from jaxgan.monitor.doctor.findings import SEVERITIES, Advice, Finding
+from jaxgan.monitor.doctor.findings import SEVERITIES, Advice, Finding, first_problem, span, words
 
-__all__ = ["RULES", "SEVERITIES", "Advice", "Doctor", "Finding", "diagnose"]
+__all__ = [
+    "DISPUTED",
+    "RULES",
+    "SEVERITIES",
+    "Advice",
+    "Doctor",
+    "Finding",
+    "diagnose",
+    "first_problem",
+    "span",
+    "words",
+]
