@@ -177,7 +177,8 @@ images, and slight blur even makes them more typical: neither is noticed. The ro
 of the same data score: the bias of so few examples, and the noise below which differences mean nothing.
 
 `memorization` is not here: all damage leads away from the training examples, and what it sees, copies of them, none of
-the others minds. `class_accuracy` asks whether each image is of its class, as a class-conditional generator's should be.
+the others minds. `class_accuracy` asks whether each image is of its class, as those of a class-conditional generator
+should be.
 
 """
 
