@@ -17,7 +17,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from jaxgan import actions, history
+from jaxgan import actions, history, preflight
 from jaxgan import workdir as workdirs
 from jaxgan.architectures import ARCHITECTURES
 from jaxgan.checkpoint import Checkpoints
@@ -48,7 +48,8 @@ def train(
 
     Args:
       config: a `Config`, a `ConfigDict` from `config.defaults()`, or nested dictionaries.
-      workdir: gets `config.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`, `samples/`, `curves.png`.
+      workdir: gets `config.json`, `preflight.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`, `samples/`,
+        `curves.png`.
       source: examples in place of `config.data`: a `Source`, images uint8 [N, H, W(, C)] or floats in the output's
         range, or a pair of such images and labels.
       generator, discriminator: Linen modules in place of `config.model`'s; see `gan.build`.
@@ -93,6 +94,8 @@ def train(
         if ended := is_complete(config, run, step):
             print(f"{run} is complete: {ended}", flush=True)
             return state
+        if config.monitor.preflight and step == 0:
+            preflight.look(run, config, gan, state, source, devices)
         own: list[Any] = [SummaryWriter(os.fspath(run)), JsonlWriter(run / "metrics.jsonl")]
         for each in own:
             stack.callback(each.close)

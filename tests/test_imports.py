@@ -45,7 +45,7 @@ LAYERS = (
     {"objectives"},
     {"steps"},
     {"parallel", "checkpoint", "workdir", "writers"},
-    {"scoring"},
+    {"scoring", "preflight"},
     {"actions"},
     {"sampling"},
     {"evaluate", "views"},

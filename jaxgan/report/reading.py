@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxgan import history
+from jaxgan import history, preflight
 from jaxgan import workdir as workdirs
 from jaxgan.config import Config
 from jaxgan.metrics.scores import Score
@@ -16,6 +16,7 @@ from jaxgan.monitor.doctor import Finding, diagnose
 from jaxgan.monitor.doctor.thresholds import PATIENCE
 from jaxgan.monitor.panels import best, curve, direction
 from jaxgan.monitor.panels import history as curves_of
+from jaxgan.monitor.preflight import Remark
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Run:
       rows: of its `metrics.jsonl`.
       scores: of its `evaluation.jsonl`, in order; the last word on a step counts.
       findings: the doctor's.
+      remarks: of before the first step.
       running: whether a process is at it.
     """
 
@@ -40,6 +42,7 @@ class Run:
     rows: Sequence[Mapping[str, Any]]
     scores: Sequence[Score]
     findings: Sequence[Finding]
+    remarks: Sequence[Remark]
     running: bool
 
     @property
@@ -77,6 +80,7 @@ def read(workdir: Path, name: str = "") -> Run:
         rows,
         list(latest.values()),
         diagnose(curves_of(rows), config.loss.name, len(example.get("classes", []))),
+        preflight.recorded(workdir),
         workdirs.is_locked(workdir),
     )
 
