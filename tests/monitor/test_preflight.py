@@ -62,6 +62,11 @@ WRONG = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", CHECKS)
+def test_documentation_has_every_kind_with_its_severity(kind, root):
+    assert f"| `{kind}` | {CHECKS[kind].severity} |" in (root / "docs" / "doctor.md").read_text()
+
+
 def kinds(facts):
     return [remark.kind for remark in remarks(facts)]
 
