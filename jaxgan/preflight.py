@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxgan.config import Config
-from jaxgan.data import Source, make_batch, to_floats
+from jaxgan.config import Config, as_config
+from jaxgan.data import Source, as_source, make_batch, to_floats
 from jaxgan.data.examples import permutation
 from jaxgan.draws import seed_keys
 from jaxgan.gan import GAN
@@ -32,25 +33,40 @@ PRINTED = ("warning", "problem")  # what is only to be known is in the file, and
 
 
 def preflight(
-    config: Config, gan: GAN, state: GANState, source: Source, devices: Devices | None = None
+    config,
+    gan: GAN,
+    state: GANState,
+    source: Source | np.ndarray | tuple,
+    devices: Devices | None = None,
 ) -> list[Remark]:
     """What is off with data, batches and networks, each in a sentence; an empty list where nothing is.
 
     Args:
-      config: of the run.
+      config: of the run, as `train` takes it.
       gan, state: built from it; the state is neither changed nor donated.
-      source: what it is to be trained on.
-      devices: where the game is mapped over them (`gan.axis_name`).
+      source: what it is to be trained on, as `train` takes it.
+      devices: that a game with a `gan.axis_name` is mapped over; None: all.
+
+    Raises:
+      UserError: examples or networks that training would refuse too.
     """
     return checks.remarks(facts(config, gan, state, source, devices))
 
 
-def facts(config: Config, gan: GAN, state: GANState, source: Source, devices: Devices | None = None) -> Facts:
+def facts(
+    config,
+    gan: GAN,
+    state: GANState,
+    source: Source | np.ndarray | tuple,
+    devices: Devices | None = None,
+) -> Facts:
     """The numbers that `preflight` judges, by their names in `monitor.preflight.facts`; arguments as there.
 
     The scale of the networks is not looked at where another run's weights are taken over (`train.init_from`), nor that
     of the logits where they have no level.
     """
+    config, source = as_config(config), as_source(source)
+    devices = Devices() if devices is None and gan.axis_name else devices
     bounds = gan.bounds if config.model.output != "linear" else (-np.inf, np.inf)
     images = len(gan.shape) == 3
     looked_at = to_floats(_some(source), config.model.output)
@@ -115,7 +131,8 @@ def _pass(gan: GAN, variables: tuple[dict[str, Any], dict[str, Any]], batch: dic
     stats = {name: value for name, value in d.items() if name != "params"}
     real, made = (pack(x, gan.packing) for x in (batch["image"], fake))
     real_out, fake_out, _ = discriminate_both(gan, d["params"], stats, real, made, label, move_spectral=True)
-    return fake, real_out.logits, fake_out.logits
+    # NumPy has no bfloat16.
+    return tuple(x.astype(jnp.float32) for x in (fake, real_out.logits, fake_out.logits))
 
 
 def look(workdir: Path, config: Config, gan: GAN, state: GANState, source: Source, devices: Devices) -> None:

@@ -76,7 +76,7 @@ def test_devices_change_rounding_only():
     config = games.small(model__packing=2)
     source, (gan, state, _) = from_arrays(IMAGES), games.game(config)
     mapped, devices = build(config, (8, 8, 1), AXIS), Devices(jax.devices()[:4])
-    one, four = (facts(config, gan, state, source), facts(config, mapped, state, source, devices))
+    one, four = (facts(config, gan, state, source), facts(config.to_dict(), mapped, state, IMAGES, devices))
     assert four.pop("per_device") == 2
     assert one == pytest.approx(four, rel=1e-4) and one["normalized"] == 8
 
