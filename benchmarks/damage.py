@@ -2,7 +2,8 @@
 
 `python -m benchmarks.damage [--data_dir=DIR] [--seeds=5] [--write]` scores the 1,000 held-out embedded digits and,
 where TFDS has Fashion-MNIST prepared in DIR, its test set; prints Markdown tables, and writes docs/scores_damage.md.
-The digits take 20 s of CPU time, and another 40 s for their classifier if that is not in the cache yet.
+The digits take 20 s of CPU time, and another 40 s for their classifier if that is not in the cache yet. Both together
+took 37 minutes at low priority beside other jobs.
 """
 
 from __future__ import annotations
@@ -173,7 +174,7 @@ had made them. A score *sees* a damage if each stronger one is worse on average,
 every random half. `sees` in `jaxgan.metrics.METRICS` is what holds in general; more may be seen here.
 
 Precision and density ask whether each image is a typical one. A generator that leaves out classes still makes good
-images, and slight blur even makes them more typical: neither is noticed. The row without damage shows what two halves
+images, which neither notices; and slight blur may even make them more typical. The row without damage shows what two halves
 of the same data score: the bias of so few examples, and the noise below which differences mean nothing.
 
 `memorization` is not here: all damage leads away from the training examples, and what it sees, copies of them, none of

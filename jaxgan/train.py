@@ -95,7 +95,7 @@ def train(
             print(f"{run} is complete: {ended}", flush=True)
             return state
         if config.monitor.preflight and step == 0:
-            preflight.look(run, config, gan, state, source, devices)
+            preflight.look(run, config, gan, state, source, len(devices.devices))
         own: list[Any] = [SummaryWriter(os.fspath(run)), JsonlWriter(run / "metrics.jsonl")]
         for each in own:
             stack.callback(each.close)

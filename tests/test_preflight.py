@@ -72,11 +72,11 @@ def test_logits_without_a_level_may_be_large():
 
 
 def test_devices_change_rounding_only():
-    """With batch norm over all of them, and packs that none of them divides."""
+    """With batch norm, packs, and a state on all devices."""
     config = games.small(model__packing=2)
     source, (gan, state, _) = from_arrays(IMAGES), games.game(config)
     mapped, devices = build(config, (8, 8, 1), AXIS), Devices(jax.devices()[:4])
-    one, four = (facts(config, gan, state, source), facts(config.to_dict(), mapped, state, IMAGES, devices))
+    one, four = facts(config, gan, state, source), facts(config.to_dict(), mapped, devices.put(state), IMAGES)
     assert four.pop("per_device") == 2
     assert one == pytest.approx(four, rel=1e-4) and one["normalized"] == 8
 
@@ -91,7 +91,7 @@ def test_data_and_batches_are_looked_at(tmp_path, capsys):
     assert [remark.kind for remark in found] == [*expected, "unused_labels"]
     assert found[3].evidence == {"examples": 5, "batch": 8}
 
-    look(tmp_path, config, gan, state, source, Devices(jax.devices()[:1]))
+    look(tmp_path, config, gan, state, source, 1)
     printed = capsys.readouterr().out.splitlines()
     assert printed == [f"preflight {remark.severity}: {remark.sentence}" for remark in found[:-1]]
     assert recorded(tmp_path) == found
