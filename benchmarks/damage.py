@@ -174,8 +174,8 @@ had made them. A score *sees* a damage if each stronger one is worse on average,
 every random half. `sees` in `jaxgan.metrics.METRICS` is what holds in general; more may be seen here.
 
 Precision and density ask whether each image is a typical one. A generator that leaves out classes still makes good
-images, which neither notices; and slight blur may even make them more typical. The row without damage shows what two halves
-of the same data score: the bias of so few examples, and the noise below which differences mean nothing.
+images, which neither notices; and slight blur may even make them more typical. The row without damage shows what two
+halves of the same data score: the bias of so few examples, and the noise below which differences mean nothing.
 
 `memorization` is not here: all damage leads away from the training examples, and what it sees, copies of them, none of
 the others minds. `class_accuracy` asks whether each image is of its class, as those of a class-conditional generator

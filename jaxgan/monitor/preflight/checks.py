@@ -45,8 +45,8 @@ def remarks(facts: Mapping[str, float]) -> list[Remark]:
     return found
 
 
-# "Measured" is over every configuration of configs/ and the healthy runs of benchmarks/doctor_rows.py, with random images
-# in place of data that need a download. No threshold without a figure was fitted: it is a priori, by what it means.
+# "Measured" is over every configuration of configs/ and the healthy runs of benchmarks/doctor_rows.py, with random
+# images in place of data that need a download. A threshold without a figure is a priori, by what it means.
 
 # Of half the range. Measured: a pixel varies by 0.19 (of ones alone) and more, all values by 0.49 and more.
 ALIKE, LOW_CONTRAST = 0.02, 0.1
@@ -67,7 +67,7 @@ UNBALANCED = 10.0  # examples of the most frequent class for each of the rarest
 SAME_OUTPUTS = 0.002
 SAME_LOGITS = 1e-5  # standard deviation, where float32 has 1e-7 of the size; measured: 0.007 and more
 SATURATED, BEYOND = 0.5, 0.01  # shares of the outputs; measured: 0.04 and less, none
-# sigmoid(10) is 1 - 5e-5: then log sigmoid has hardly a slope. Measured: logits of 5.6 and less, a gap of 0.25 and less.
+# sigmoid(10) is 1 - 5e-5: then log sigmoid has hardly a slope. Measured: logits of 5.6 and less, a gap of 0.25 at most.
 LARGE_LOGITS, GAP = 10.0, 0.6
 
 CHECKS: dict[str, Check] = {
