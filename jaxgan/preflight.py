@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan.config import Config, as_config
-from jaxgan.data import Source, as_source, make_batch, to_floats
+from jaxgan.data import Source, as_source, check_range, make_batch, to_floats
 from jaxgan.data.examples import permutation
 from jaxgan.draws import seed_keys
 from jaxgan.gan import GAN
@@ -46,6 +46,7 @@ def preflight(
     Raises:
       UserError: examples or networks that training would refuse too.
     """
+    check_range(as_source(source), as_config(config).model.output)
     return checks.remarks(facts(config, gan, state, source, devices))
 
 
@@ -116,7 +117,7 @@ def _compiled(gan: GAN, f: Callable[..., jax.Array], variables: dict[str, Any], 
     mapped = jax.jit(jax.vmap(partial(f, gan), in_axes=(None, 0), axis_name=gan.axis_name))
     # For a program that runs once or twice, XLA:CPU's best code takes longer to make than it saves. At level 0 some
     # convolutions take 15 times as long.
-    options = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
+    options: Any = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
     program = mapped.lower(variables, batched(x)).compile(options)
     return lambda variables, x: jax.device_get(program(variables, batched(x)))[0]
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from jaxgan.data import Source, from_arrays
+from jaxgan.errors import UserError
 from jaxgan.gan import build
 from jaxgan.monitor.preflight import remarks
 from jaxgan.parallel import AXIS, Devices
@@ -63,6 +64,14 @@ def test_networks_that_begin_badly_are_named(generator, discriminator, expected)
     found = preflight(config, gan, state, from_arrays(IMAGES))
     assert [remark.kind for remark in found] == expected
     assert games.same(jax.device_get(state), before)  # and nothing was donated
+
+
+def test_values_that_training_refuses_are_refused():
+    config = games.small()
+    with pytest.raises(UserError, match=r"lie in \[0, 255\], but output 'tanh'"):
+        preflight(
+            config, *games.game(config, generator=Generator(), discriminator=Discriminator())[:2], np.float32(IMAGES)
+        )
 
 
 def test_logits_without_a_level_may_be_large():

@@ -59,7 +59,7 @@ def test_the_look_before_the_first_step_changes_nothing_and_is_not_repeated(whol
     train(tiny(train__num_steps=3, monitor__preflight=False), tmp_path)
     assert_same_state(train(tiny(), tmp_path), whole[1])
     kinds = [remark["kind"] for remark in json.loads((whole[0] / "preflight.json").read_bytes())["remarks"]]
-    assert kinds == ["few_examples", "unused_labels"] and not (tmp_path / "preflight.json").exists()
+    assert kinds == ["few_examples", "part_of_the_data", "unused_labels"] and not (tmp_path / "preflight.json").exists()
 
 
 def test_train_resumed_equals_uninterrupted_bit_for_bit(whole, tmp_path):
