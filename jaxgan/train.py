@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from jaxgan import actions, attempts, history
+from jaxgan import actions, attempts, history, preflight
 from jaxgan import workdir as workdirs
 from jaxgan.architectures import ARCHITECTURES
 from jaxgan.attempts import Attempt
@@ -50,7 +50,8 @@ def train(
 
     Args:
       config: a `Config`, a `ConfigDict` from `config.defaults()`, or nested dictionaries.
-      workdir: gets `config.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`, `samples/`, `curves.png`.
+      workdir: gets `config.json`, `preflight.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`, `samples/`,
+        `curves.png`.
       source: examples in place of `config.data`: a `Source`, images uint8 [N, H, W(, C)] or floats in the output's
         range, or a pair of such images and labels.
       generator, discriminator: Linen modules in place of `config.model`'s; see `gan.build`.
@@ -150,6 +151,8 @@ def _train(game: Game, attempt: Attempt, donor: GANState | None) -> tuple[GANSta
             return state, None
         if watch.problem and config.monitor.on_finding != "warn":  # killed before it was rolled back
             return state, watch.problem
+        if config.monitor.preflight and not number and not int(state.step):
+            preflight.look(run, config, gan, state, game.source, len(game.devices.devices))
         own: list[Any] = [SummaryWriter(os.fspath(run)), JsonlWriter(run / "metrics.jsonl"), watch]
         for each in own:
             stack.callback(each.close)

@@ -46,7 +46,7 @@ LAYERS = (
     {"objectives"},
     {"steps"},
     {"parallel", "checkpoint", "workdir", "writers"},
-    {"scoring", "attempts", "watch"},
+    {"scoring", "attempts", "watch", "preflight"},
     {"actions"},
     {"sampling"},
     {"evaluate", "views"},
