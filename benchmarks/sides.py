@@ -87,13 +87,14 @@ class Jaxgan(_JaxSide):
         from jaxgan.draws import seed_keys
         from jaxgan.gan import build, init, make_hyper
         from jaxgan.parallel import AXIS, Devices, scan_steps
+        from jaxgan.scalars import packed
         from jaxgan.steps import train_step
 
         devices, keys = Devices(), seed_keys(config.seed)
         gan = build(config, shape, AXIS)
         self._state = devices.replicate(functools.partial(init, gan, keys.init))
         self._steps_per_call = k = config.train.steps_per_call
-        self._step = devices.map(scan_steps(functools.partial(train_step, gan), k))
+        self._step = devices.map(packed(scan_steps(functools.partial(train_step, gan), k)))
         self._arguments = devices.put(keys.train), devices.put(make_hyper(config))
         labels = np.zeros(config.train.batch_size, np.int32)
         self._batches = itertools.cycle(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from jaxgan.grid import grid, save_png, to_uint8
 from jaxgan.metrics.modes import count_modes
 from jaxgan.monitor.curves import draw_curves, draw_points
 from jaxgan.passes import g_inputs
+from jaxgan.scalars import table
 from jaxgan.scoring import Scorer
 from jaxgan.state import GANState
 from jaxgan.steps import sample
@@ -49,7 +50,7 @@ def at_steps(every: int, last: int, act: Callable[..., None]) -> periodic_action
     )
 
 
-def check_finite(step: int, metrics: dict[str, Any]) -> dict[str, np.ndarray]:
+def check_finite(step: int, metrics: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Fetches the scalars of a step, and raises where one is NaN or infinite.
 
     Args:
@@ -62,13 +63,13 @@ def check_finite(step: int, metrics: dict[str, Any]) -> dict[str, np.ndarray]:
     Raises:
       NonFiniteError: naming the first such step and every such scalar of it.
     """
-    values = {name: np.ravel(value) for name, value in sorted(jax.device_get(metrics).items())}
-    finite = np.all([np.isfinite(value) for value in values.values()], axis=0)
-    if not np.all(finite):
+    names, values = table(metrics)
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
         i = int(np.argmin(finite))
-        bad = ", ".join(f"{name} is {float(v[i])}" for name, v in values.items() if not np.isfinite(v[i]))
+        bad = ", ".join(f"{name} is {float(v)}" for name, v in zip(names, values[i], strict=True) if not np.isfinite(v))
         raise NonFiniteError(f"training stopped at step {step - len(finite) + 1 + i}: {bad}.")
-    return {name: value[-1] for name, value in values.items()}
+    return dict(zip(names, values[-1], strict=True))
 
 
 class Progress:
@@ -81,7 +82,7 @@ class Progress:
         """Starts the clock, `step` steps being done."""
         self._step, self._time = step, time.monotonic()
 
-    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+    def __call__(self, step: int, *, state: GANState, metrics: Mapping[str, Any]) -> None:
         speed = (step - self._step) / max(time.monotonic() - self._time, 1e-9)
         self.start(step)
         values = check_finite(step, metrics)
@@ -97,7 +98,7 @@ class Log:
     def __init__(self, writer: metric_writers.MetricWriter):
         self._writer = writer
 
-    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+    def __call__(self, step: int, *, state: GANState, metrics: Mapping[str, Any]) -> None:
         self._writer.write_scalars(step, check_finite(step, metrics))
         self._writer.flush()
 
@@ -126,7 +127,7 @@ class Samples:
         label = columns[places % self._columns] if gan.num_classes else None
         self._sample = jax.jit(lambda variables: sample(gan, variables, z, label))
 
-    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+    def __call__(self, step: int, *, state: GANState, metrics: Mapping[str, Any]) -> None:
         check_finite(step, metrics)
         images = np.asarray(self._sample(state.ema.variables))
         check_finite(step, {"samples": np.abs(images).max()})
@@ -180,7 +181,7 @@ class Sweeps:
 
         self._sample = jax.jit(draw)
 
-    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+    def __call__(self, step: int, *, state: GANState, metrics: Mapping[str, Any]) -> None:
         for code, inputs in enumerate(self._inputs):
             images = np.asarray(self._sample(state.ema.variables, inputs))
             picture = grid(to_uint8(images, self._output), len(inputs) // GRID_ROWS)
@@ -194,7 +195,7 @@ class Curves:
     def __init__(self, workdir: Path):
         self._workdir = workdir
 
-    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+    def __call__(self, step: int, *, state: GANState, metrics: Mapping[str, Any]) -> None:
         draw_curves(self._workdir / "metrics.jsonl", self._workdir / "curves.png")
 
 
@@ -208,7 +209,7 @@ class Save:
         self._checkpoints, self._writer = checkpoints, writer
         self.scores: tuple[int, dict[str, float]] = (-1, {})  # of the last evaluation, and its step
 
-    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+    def __call__(self, step: int, *, state: GANState, metrics: Mapping[str, Any]) -> None:
         check_finite(step, metrics)
         self._writer.flush()
         scored, scores = self.scores
@@ -221,7 +222,7 @@ class Evaluate:
     def __init__(self, scorer: Scorer, writer: metric_writers.MetricWriter, save: Save, workdir: Path):
         self._scorer, self._writer, self._save, self._workdir = scorer, writer, save, workdir
 
-    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+    def __call__(self, step: int, *, state: GANState, metrics: Mapping[str, Any]) -> None:
         check_finite(step, metrics)
         found = self._scorer(state)
         values = {score.tag: score.value for score in found.values()}

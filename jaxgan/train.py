@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from jaxgan.errors import UserError
 from jaxgan.gan import GAN, build, make_hyper
 from jaxgan.judge import load_split
 from jaxgan.parallel import AXIS, Devices, check_divisible, scan_steps
+from jaxgan.scalars import packed
 from jaxgan.scoring import Reference, Scorer
 from jaxgan.start import find_donor, first_state
 from jaxgan.state import GANState
@@ -152,9 +153,9 @@ def _loop(
         return devices.shard([make(i) for i in range(call * k * n, (call + 1) * k * n)])
 
     # Whether a step has the penalties is decided here, between two programs, of which the second may never be compiled.
-    programs = {p: devices.map(scan_steps(partial(train_step, gan, penalize=p), k)) for p in (True, False)}
+    programs = {p: devices.map(packed(scan_steps(partial(train_step, gan, penalize=p), k))) for p in (True, False)}
     key, hyper = devices.put(keys.train), devices.put(make_hyper(config))
-    before: dict[str, Any] = {}
+    before: Mapping[str, Any] = {}
     print(
         f"training on {source.name} ({len(source)} examples), {len(devices.devices)} device(s), "
         f"from step {first}; compiling ...",

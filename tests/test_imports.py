@@ -28,6 +28,7 @@ LAYERS = (
         "optim",
         "synchronize",
         "regularizers",
+        "scalars",
         "state",
         "metrics",
         "memory",
@@ -59,7 +60,7 @@ THIRD_PARTY = {
     "data": {"absl", "numpy", "PIL", "mlxtend", "sklearn", "tensorflow_datasets"},
     # scipy: the Hungarian method and exact distances; absl: a warning where a cache is damaged.
     "metrics": {"jax", "flax", "optax", "numpy", "scipy", "absl"},
-    "monitor": {"numpy", "matplotlib"},
+    "monitor": {"jax", "flax", "numpy", "matplotlib"},
     "grid": {"numpy", "PIL"},
     "memory": set(),
 }
