@@ -27,6 +27,7 @@ from jaxgan.data import Source, as_source, check_range, make_batch, prefetch
 from jaxgan.draws import Keys, seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, build, make_hyper
+from jaxgan.histograms import Histograms
 from jaxgan.judge import load_split
 from jaxgan.parallel import AXIS, Devices, check_divisible, scan_steps
 from jaxgan.scalars import packed
@@ -140,21 +141,24 @@ def _loop(
     first, k, n, every = int(state.step), t.steps_per_call, gan.d_steps_per_g_step, config.eval.every
     progress, save = actions.Progress(t.num_steps, t.batch_size), actions.Save(checkpoints, writer)
     due = _actions(config, gan, keys, source, state, scorer, progress, save, writer, run)
+    make = partial(
+        make_batch,
+        source,
+        seed=config.seed,
+        batch_size=t.batch_size,
+        output=config.model.output,
+        horizontal_flip=config.data.horizontal_flip,
+    )
 
     def batches(call: int) -> dict[str, np.ndarray]:
-        make = partial(
-            make_batch,
-            source,
-            seed=config.seed,
-            batch_size=t.batch_size,
-            output=config.model.output,
-            horizontal_flip=config.data.horizontal_flip,
-        )
         return devices.shard([make(i) for i in range(call * k * n, (call + 1) * k * n)])
 
     # Whether a step has the penalties is decided here, between two programs, of which the second may never be compiled.
     programs = {p: devices.map(packed(scan_steps(partial(train_step, gan, penalize=p), k))) for p in (True, False)}
     key, hyper = devices.put(keys.train), devices.put(make_hyper(config))
+    if config.monitor.histograms_every:
+        histograms = Histograms(gan, devices, key, hyper, make, writer)
+        due.append(actions.at_steps(config.monitor.histograms_every, t.num_steps, histograms))
     before: Mapping[str, Any] = {}
     print(
         f"training on {source.name} ({len(source)} examples), {len(devices.devices)} device(s), "

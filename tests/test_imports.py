@@ -46,7 +46,7 @@ LAYERS = (
     {"objectives"},
     {"steps"},
     {"parallel", "checkpoint", "workdir", "writers"},
-    {"scoring"},
+    {"scoring", "histograms"},
     {"actions"},
     {"sampling"},
     {"evaluate", "views"},
