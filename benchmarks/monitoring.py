@@ -92,8 +92,10 @@ def flops(config: Config, shape: tuple[int, ...], only: tuple[str, ...]) -> floa
         return init(gan, keys.init), batch, keys.train, make_hyper(config)
 
     step: Callable[..., Any] = partial(train_step, gan)
-    lowered = jax.jit(kept(step, only) if only else step, donate_argnums=0).lower(*jax.eval_shape(make))
-    return lowered.compile().cost_analysis()["flops"]
+    compiled = jax.jit(kept(step, only) if only else step, donate_argnums=0).lower(*jax.eval_shape(make)).compile()
+    counts = compiled.cost_analysis()
+    assert counts is not None
+    return counts["flops"]
 
 
 def main() -> None:
@@ -111,12 +113,14 @@ def main() -> None:
         side.warm_up()
     print(report("compiled step", pairs(on, off, args.pairs, args.steps)), flush=True)
     counts = [flops(config, shape, only) for only in ((), LOSSES)]
-    print(f"FLOP of a step: {counts[0]:.6g} with monitors, {counts[1]:.6g} without, {counts[0] / counts[1] - 1:.3%} more")
+    print(
+        f"FLOP of a step: {counts[0]:.6g} with monitors, {counts[1]:.6g} without, {counts[0] / counts[1] - 1:.3%} more"
+    )
     if args.loop_pairs:
-        loops = [Loop(dataclasses.replace(config, monitor=monitor)) for monitor in (ON, OFF)]
-        for loop in loops:
+        with_monitors, without = (Loop(dataclasses.replace(config, monitor=monitor)) for monitor in (ON, OFF))
+        for loop in (with_monitors, without):
             loop.warm_up()
-        print(report("loop", pairs(*loops, args.loop_pairs, LOOP_STEPS)), flush=True)
+        print(report("loop", pairs(with_monitors, without, args.loop_pairs, LOOP_STEPS)), flush=True)
     print(f"load average {', '.join(f'{x:.1f}' for x in os.getloadavg())}, {os.cpu_count()} cores")
 
 

@@ -35,11 +35,10 @@ def logits(gan: GAN, state: GANState, batch: Batch, key: Array, hyper: Hyper) ->
     key = stream(key, state.step - 1, gan.d_steps_per_g_step - 1)
     examples = examples_of(gan, batch, key)
     fake = generate(gan, g.params, g.stats, examples.z, examples.label).images
-    shown = (
-        show(gan, x, key, kind, examples.indices, state, hyper) for x, kind in ((examples.real, D_REAL), (fake, D_FAKE))
-    )
-    outs = discriminate_both(gan, d.params, d.stats, *shown, examples.label, move_spectral=False)
-    return {"logits_real": outs[0].logits, "logits_fake": outs[1].logits}
+    real = show(gan, examples.real, key, D_REAL, examples.indices, state, hyper)
+    fake = show(gan, fake, key, D_FAKE, examples.indices, state, hyper)
+    real_out, fake_out, *_ = discriminate_both(gan, d.params, d.stats, real, fake, examples.label, move_spectral=False)
+    return {"logits_real": real_out.logits, "logits_fake": fake_out.logits}
 
 
 class Histograms:

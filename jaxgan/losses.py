@@ -28,8 +28,9 @@ class GANLoss(NamedTuple):
     `term` is one example's loss `(logit, target)` where examples have targets, 1 for real and 0 for generated, that
     `targeted_d` and `targeted_g` can move; None where only the sign or the difference of logits counts. `saturating`
     says that G maximizes D's loss on its examples rather than minimizes their loss as real ones.
-    `boundary` is the logit of an undecided D; None where logits have no absolute level. `sides` gives the terms
-    `(real_logits, fake_logits)` of each example in D's loss, where there is no `term` and they say more than the logits.
+    `boundary` is the logit of an undecided D; None where logits have no absolute level. `sides`, of losses without
+    `term`, gives what each example adds to D's loss, `(real_logits, fake_logits) -> (terms, terms)`; None where it
+    compares logits or just adds them.
     """
 
     d: Callable[..., Array]

@@ -57,7 +57,9 @@ def test_draw_curves_draws_the_panels_there_are(tmp_path, figures):
     write(tmp_path / "m.jsonl", rows)
     curves.draw_curves(tmp_path / "m.jsonl", tmp_path / "sub" / "curves.png")
     [figure] = figures
-    drawn = {axes.get_title("left"): {line.get_label(): line.get_xydata() for line in axes.lines} for axes in figure.axes}
+    drawn = {
+        axes.get_title("left"): {line.get_label(): line.get_xydata() for line in axes.lines} for axes in figure.axes
+    }
     assert {title: list(lines) for title, lines in drawn.items()} == {
         "loss": ["loss/d", "loss/g"],
         "P(real)": ["score/real"],

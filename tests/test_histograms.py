@@ -52,7 +52,7 @@ def test_histograms_change_nothing_else(runs):
 
 
 def test_logits_of_a_step_that_moves_nothing_are_those_it_saw():
-    """With learning rates of 0 the networks after the step are those before it, so that means agree with its scalars."""
+    """With learning rates of 0 the networks after the step are those before it, and so are the mean logits."""
     c = config(g_optim__learning_rate=0.0, d_optim__learning_rate=0.0, model__d_batch_norm=True)
     gan, state, hyper = game(dataclasses.replace(c, train=dataclasses.replace(c.train, d_steps_per_g_step=2)))
     key, data = jax.random.key(3), batches(2)

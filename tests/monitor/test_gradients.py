@@ -187,7 +187,10 @@ def test_scalars_of_a_dcgan_are_those_of_its_gradient_and_its_singular_values(ke
     c = Config.from_dict({"model": {"base_features": 2, "z_dim": 2}, "train": {"batch_size": 4}})
     gan = build(c, (28, 28, 1))
     state = jax.jit(partial(init, gan))(key)
-    batch = {"image": np.random.RandomState(0).randn(1, 4, 28, 28, 1).astype(np.float32), "label": np.zeros((1, 4), int)}
+    batch = {
+        "image": np.random.RandomState(0).randn(1, 4, 28, 28, 1).astype(np.float32),
+        "label": np.zeros((1, 4), int),
+    }
     new, metrics = jax.jit(partial(train_step, gan))(state, batch, key, make_hyper(c))
     assert_as_the_optimizer_saw(metrics, "g", gan.layers["g"], state.generator, new.generator, c.g_optim.b1)
     assert_as_the_optimizer_saw(metrics, "d", gan.layers["d"], state.discriminator, new.discriminator, c.d_optim.b1)
@@ -213,7 +216,7 @@ def test_sigma_is_that_of_the_first_pass_where_there_are_two(key):
 
 def test_sigma_of_the_generator(key):
     gan, state, hyper = game(small(model__g_spectral_norm=True, model__g_batch_norm=False, train__accumulate=2))
-    new, metrics = jax.jit(partial(g_step, gan))(state, first(batches(1)), key, hyper)
+    _, metrics = jax.jit(partial(g_step, gan))(state, first(batches(1)), key, hyper)
     found = {name for name in metrics if name.startswith("sigma/g")}
     assert found == {f"sigma/g/{layer.name}" for layer in gan.layers["g"]}
     for layer in gan.layers["g"]:
