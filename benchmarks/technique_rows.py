@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from jaxgan.architectures import ARCHITECTURES
 from jaxgan.config import Config, as_config
 
 Overrides = dict[str, Any]
@@ -199,14 +200,15 @@ def _optimization() -> dict[str, Row]:
         "G first": {"train.order": "g_first"},
         "no average of G": {"train.ema_decay": 0.0},
         "gradient accumulation": {"train.accumulate": 4, "model.g_batch_norm": False},
-        "bfloat16": {"train.dtype": "bfloat16"},
         "batch of 256": {"train.batch_size": 256},
         "uniform latents": {"model.z_distribution": "uniform"},
         "latents of 128": {"model.z_dim": 128},
         "several steps in a call": {"train.steps_per_call": 10},
     }
     rows = {name: Row("optimization", overrides) for name, overrides in optimization.items()}
-    rows["bfloat16 convolutions"] = Row("optimization", {"train.dtype": "bfloat16"}, "dcgan 28x28")
+    for name, row in _architectures().items():
+        if name in ARCHITECTURES:
+            rows[f"bfloat16 {name}"] = Row("optimization", row.overrides | {"train.dtype": "bfloat16"}, row.base)
     return rows
 
 

@@ -15,11 +15,14 @@ import numpy as np
 from jaxgan import history
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.codes import sweep
-from jaxgan.data import Source, synthetic_modes
+from jaxgan.data import Source, synthetic_modes, to_floats
+from jaxgan.data.examples import permutation
 from jaxgan.gan import GAN
 from jaxgan.grid import grid, save_png, to_uint8
+from jaxgan.metrics.conditional import diversity
 from jaxgan.metrics.modes import count_modes
 from jaxgan.monitor.curves import draw_curves, draw_points
+from jaxgan.monitor.doctor import Doctor
 from jaxgan.passes import g_inputs
 from jaxgan.scalars import table
 from jaxgan.scoring import Scorer
@@ -32,10 +35,20 @@ MAX_COLUMNS = 10  # of classes
 SWEEP_COLUMNS = 9  # of a continuous code
 MODE_SAMPLES = 2500  # PacGAN's protocol
 MIN_SHARE = 0.01
+DIVERSITY_SAMPLES = 128  # as many as the doctor's thresholds were fitted with
 
 
 class NonFiniteError(FloatingPointError):
-    """Training stopped because a scalar became NaN or infinite; its text names step and scalar."""
+    """Training stopped because a scalar became NaN or infinite; its text names step and scalar.
+
+    Attributes:
+      step: of which the scalars are.
+      scalars: all of them, by name.
+    """
+
+    def __init__(self, text: str, step: int, scalars: dict[str, float]):
+        super().__init__(text)
+        self.step, self.scalars = step, scalars
 
 
 def at_steps(every: int, last: int, act: Callable[..., None]) -> periodic_actions.PeriodicCallback:
@@ -48,6 +61,14 @@ def at_steps(every: int, last: int, act: Callable[..., None]) -> periodic_action
         on_steps=[last],
         callback_fn=lambda step, t, **kwargs: act(step, **kwargs),
     )
+
+
+def profiling(workdir: Path, first: int, steps: int) -> Callable[..., None]:
+    """An action that writes a profiler trace of so many steps, from step `first` on."""
+    profile = periodic_actions.Profile(
+        logdir=str(workdir), num_profile_steps=steps, profile_duration_ms=None, first_profile=first, every_secs=None
+    )
+    return lambda step, **_: profile(step)
 
 
 def check_finite(step: int, metrics: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -67,8 +88,9 @@ def check_finite(step: int, metrics: Mapping[str, Any]) -> dict[str, np.ndarray]
     finite = np.isfinite(values).all(axis=1)
     if not finite.all():
         i = int(np.argmin(finite))
-        bad = ", ".join(f"{name} is {float(v)}" for name, v in zip(names, values[i], strict=True) if not np.isfinite(v))
-        raise NonFiniteError(f"training stopped at step {step - len(finite) + 1 + i}: {bad}.")
+        first, scalars = step - len(finite) + 1 + i, dict(zip(names, values[i].tolist(), strict=True))
+        bad = ", ".join(f"{name} is {value}" for name, value in scalars.items() if not np.isfinite(value))
+        raise NonFiniteError(f"training stopped at step {first}: {bad}.", first, scalars)
     return dict(zip(names, values[-1], strict=True))
 
 
@@ -156,6 +178,33 @@ class Samples:
         )
 
 
+class Diversity:
+    """Writes `diversity/fake`: the mean distance of two generated examples, by live weights, over that of two real.
+
+    Of values as they are, not of features, so that it costs next to nothing; 1 is the data's own.
+    """
+
+    def __init__(self, gan: GAN, key: jax.Array, output: str, source: Source, writer: metric_writers.MetricWriter):
+        chosen = np.sort(permutation(len(source), 0)[:DIVERSITY_SAMPLES])  # a source may be in the order of its classes
+        self._real = diversity(_rows(to_floats(source.read(chosen), output))) if len(chosen) > 1 else 0.0
+        places = jnp.arange(DIVERSITY_SAMPLES)
+        classes = jnp.asarray(np.unique(source.labels) if gan.num_classes else [0], jnp.int32)
+        z, label = g_inputs(gan, key, places), classes[places % len(classes)] if gan.num_classes else None
+        self._writer = writer
+        self._sample = jax.jit(lambda variables: sample(gan, variables, z, label))
+
+    def __call__(self, step: int, *, state: GANState, metrics: Mapping[str, Any]) -> None:
+        check_finite(step, metrics)
+        made = np.asarray(self._sample(state.generator.variables))
+        check_finite(step, {"samples": np.abs(made).max()})
+        if self._real:  # else all examples are the same one
+            self._writer.write_scalars(step, {"diversity/fake": diversity(_rows(made)) / self._real})
+
+
+def _rows(examples: np.ndarray) -> np.ndarray:
+    return examples.reshape(len(examples), -1)
+
+
 class Sweeps:
     """A picture for each of InfoGAN's codes: along a row it takes its values, and all else stays as it is.
 
@@ -190,13 +239,13 @@ class Sweeps:
 
 
 class Curves:
-    """A picture of the scalars logged so far."""
+    """A picture of the scalars logged so far, with what the doctor found in them."""
 
-    def __init__(self, workdir: Path):
-        self._workdir = workdir
+    def __init__(self, workdir: Path, doctor: Doctor):
+        self._workdir, self._doctor = workdir, doctor
 
     def __call__(self, step: int, *, state: GANState, metrics: Mapping[str, Any]) -> None:
-        draw_curves(self._workdir / "metrics.jsonl", self._workdir / "curves.png")
+        draw_curves(self._workdir / "metrics.jsonl", self._workdir / "curves.png", self._doctor.findings)
 
 
 class Save:

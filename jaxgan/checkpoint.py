@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,22 @@ def digest(state: Any) -> int:
     return crc
 
 
+class Spread:
+    """Orbax's policy of what stays: fewer the older, so that of any age there is one between that and twice that age.
+
+    Of n checkpoints about 2 log2(n) stay, the first one always.
+    """
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        """Which of the checkpoints stay, oldest first."""
+        ages = [checkpoints[-1].step - each.step for each in checkpoints]
+        kept, younger = [True] * len(ages), 0
+        for i in range(len(ages) - 2, 0, -1):
+            kept[i] = ages[i - 1] > 2 * younger
+            younger = ages[i] if kept[i] else younger
+        return kept
+
+
 class Checkpoints:
     """The checkpoints of one run, in `workdir/checkpoints/<step>`. Saving goes on in the background.
 
@@ -33,21 +50,32 @@ class Checkpoints:
       workdir: of the run.
       keep: how many of the newest stay; None: only to read, so that a run in progress is not disturbed.
       rank: the tag of the score by which the best one stays too, and which direction is better; None: none does.
+      spread: whether some from long ago stay too, fewer the older.
     """
 
-    def __init__(self, workdir: str | os.PathLike, keep: int | None = None, rank: tuple[str, str] | None = None):
+    def __init__(
+        self,
+        workdir: str | os.PathLike,
+        keep: int | None = None,
+        rank: tuple[str, str] | None = None,
+        spread: bool = False,
+    ):
         self.directory = Path(workdir).absolute() / "checkpoints"
-        self._keep, self._rank = keep, rank
+        self._keep, self._rank, self._spread = keep, rank, spread
         self._manager = self._open()
 
     def _open(self):
         import orbax.checkpoint as ocp
         from orbax.checkpoint import checkpoint_managers
 
-        newest = checkpoint_managers.LatestN(self._keep)
-        best = checkpoint_managers.BestN(get_metric_fn=self._merit, n=1, keep_checkpoints_without_metrics=False)
+        stay: list[Any] = [checkpoint_managers.LatestN(self._keep)]
+        if self._rank:
+            best = checkpoint_managers.BestN(get_metric_fn=self._merit, n=1, keep_checkpoints_without_metrics=False)
+            stay.append(best)
+        if self._spread:
+            stay.append(Spread())
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=checkpoint_managers.AnyPreservationPolicy([newest, best]) if self._rank else newest,
+            preservation_policy=checkpoint_managers.AnyPreservationPolicy(stay),
             # Without it Orbax writes no scores to disk, and a resumed run would know of no best one.
             best_fn=self._merit if self._rank else None,
             create=self._keep is not None,

@@ -8,6 +8,7 @@ from jaxgan.errors import UserError
 from jaxgan.sections import (
     AugmentConfig,
     DataConfig,
+    EvalConfig,
     LossConfig,
     ModelConfig,
     RegularizersConfig,
@@ -98,6 +99,22 @@ def check_conditioning(model: ModelConfig, loss: LossConfig, targets: TargetsCon
         raise UserError(
             f"{names} would move the targets 1 and 0, but with model.d_conditioning 'class_fake' the targets are "
             "classes."
+        )
+
+
+def check_eval(data: DataConfig, model: ModelConfig, evaluation: EvalConfig) -> None:
+    """Refuses the accuracy of classes that nothing was made for, or that no network tells apart."""
+    if "class_accuracy" not in evaluation.metrics:
+        return
+    if model.g_conditioning == "none":
+        raise UserError(
+            "eval.metrics has 'class_accuracy', but an unconditional generator is asked for no class: leave it out, or "
+            "set model.g_conditioning and model.d_conditioning."
+        )
+    if evaluation.features != "classifier" or data.source == "synthetic":
+        raise UserError(
+            f"eval.metrics has 'class_accuracy', but eval.features is {evaluation.features!r} and data.source "
+            f"{data.source!r}: the classes are those of eval.features 'classifier', of images."
         )
 
 

@@ -25,9 +25,15 @@ class Keys(NamedTuple):
     sample: Array
 
 
-def seed_keys(seed: int) -> Keys:
-    """The streams of a seed, which is all that is ever kept of them."""
-    return Keys(*jax.random.split(jax.random.key(seed), 3))
+def seed_keys(seed: int, attempt: int = 0) -> Keys:
+    """The streams of a seed, which is all that is ever kept of them.
+
+    Another attempt at a run has others for its start and its steps; its samples come from the same latents.
+    """
+    init, train, sample = jax.random.split(jax.random.key(seed), 3)
+    if attempt:
+        init, train = (jax.random.fold_in(key, attempt) for key in (init, train))
+    return Keys(init, train, sample)
 
 
 def stream(key: Array, *purpose: int | Array) -> Array:

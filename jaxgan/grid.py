@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 GAP = 2  # pixels between the cells and around them
 
@@ -48,12 +52,22 @@ def cells(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     return parts.swapaxes(1, 2)[:, :, :height, :width]
 
 
+def as_image(picture: np.ndarray, zoom: int = 1) -> Image:
+    """u8[H, W, 1 or 3 or 4] as an image that a notebook shows by itself, each pixel `zoom` times as wide and high.
+
+    >>> as_image(np.zeros((4, 6, 1), np.uint8), zoom=3).size
+    (18, 12)
+    """
+    from PIL.Image import fromarray
+
+    large = np.repeat(np.repeat(picture, zoom, axis=0), zoom, axis=1)
+    return fromarray(large[..., 0] if large.shape[-1] == 1 else large)
+
+
 def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
     """Writes u8[H, W, 1 or 3 or 4] so that a reader sees the whole file or none."""
-    from PIL import Image
-
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(partial, "PNG")
+    as_image(image).save(partial, "PNG")
     os.replace(partial, path)

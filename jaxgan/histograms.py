@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxgan.actions import check_finite
 from jaxgan.draws import D_FAKE, D_REAL, stream
 from jaxgan.gan import GAN, Hyper
 from jaxgan.parallel import Devices
@@ -59,6 +60,9 @@ class Histograms:
         self._logits = devices.map_examples(lambda given, batch: logits(gan, given[0], batch, *given[1:]))
 
     def __call__(self, step: int, *, state: GANState, metrics: Mapping[str, Any]) -> None:
+        check_finite(step, metrics)
         examples = self._devices.split(self._batch(step * self._n - 1))
         found = jax.device_get(self._logits((state, *self._given), examples))
-        self._writer.write_histograms(step, {f"histogram/{name}": np.ravel(x) for name, x in found.items()})
+        arrays = {f"histogram/{name}": np.ravel(x) for name, x in found.items()}
+        check_finite(step, {name: np.abs(x).max() for name, x in arrays.items()})
+        self._writer.write_histograms(step, arrays)

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from jaxgan.metrics.scores import Score
 
@@ -65,12 +66,16 @@ def why_stop(
 
 def record(path: Path, by: str, scores: Iterable[Score]) -> None:
     """Appends one line with scores and their protocols; `by` says which mode computed them."""
-    line = json.dumps({"by": by, "scores": [score.to_dict() for score in scores]})
+    append(path, {"by": by, "scores": [score.to_dict() for score in scores]})
+
+
+def append(path: Path, row: dict[str, Any]) -> None:
+    """Appends a line of JSON, which is on disk at the end, and on a line of its own if the last one is torn."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "ab+") as file:
         if file.tell() and not _ends_line(file):  # torn by a crash
             file.write(b"\n")
-        file.write(f"{line}\n".encode())
+        file.write(f"{json.dumps(row)}\n".encode())
 
 
 def _ends_line(file) -> bool:

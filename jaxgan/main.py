@@ -123,6 +123,7 @@ def sample(workdir: str) -> int:
     from jaxgan.sampling import load
 
     out = os.path.expanduser(FLAGS.out)
+    say_where_it_went_on(workdir)
     sampler = load(workdir, checkpoint=FLAGS.checkpoint)
     files = sampler.save(out, 64 if FLAGS.num is None else FLAGS.num, FLAGS.seed, FLAGS.truncation, FLAGS.label)
     print(f"wrote {files[0]}" + (f" and {len(files) - 1} more" if len(files) > 1 else ""))
@@ -144,6 +145,8 @@ def evaluate(workdir: str | None) -> int:
     from jaxgan.evaluate import table
 
     folder = os.path.expanduser(FLAGS.folder) if FLAGS.folder else None
+    if workdir:
+        say_where_it_went_on(workdir)
     print(table(run(workdir, config, FLAGS.checkpoint, folder, FLAGS.num)), flush=True)
     return 0
 
@@ -154,9 +157,22 @@ def report(workdir: str) -> int:
 
     # A directory may have a comma in its name.
     names = [workdir] if os.path.isdir(workdir) else [name.strip() for name in workdir.split(",") if name.strip()]
+    names = [os.path.expanduser(name) for name in names]
+    for name in names:
+        say_where_it_went_on(name)
     out = os.path.expanduser(FLAGS.out) if FLAGS.out else None
-    print(f"wrote {run([os.path.expanduser(name) for name in names], out, FLAGS.checkpoint)}")
+    print(f"wrote {run(names, out, FLAGS.checkpoint)}")
     return 0
+
+
+def say_where_it_went_on(workdir: str) -> None:
+    """A run that was rolled back is taken as it is; the one that goes on has a directory of its own."""
+    from pathlib import Path
+
+    from jaxgan.attempts import went_on
+
+    if where := went_on(Path(workdir)):
+        print(where, flush=True)
 
 
 def parse(argv: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 
 from jaxgan.checkpoint import Checkpoints
+from jaxgan.config import Config
 from jaxgan.draws import Keys
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, init
@@ -37,9 +38,20 @@ def first_state(
 
 
 def find_donor(
-    workdir: str, gan: GAN, devices: Devices, keys: Keys, generator: nn.Module | None, discriminator: nn.Module | None
-) -> GANState:
-    """The last state of another run, whose networks must be the same as ours."""
+    run: Path,
+    config: Config,
+    gan: GAN,
+    devices: Devices,
+    generator: nn.Module | None,
+    discriminator: nn.Module | None,
+) -> GANState | None:
+    """The last state of the run that this one is to start from, whose networks must be the same as ours.
+
+    None: this run has a checkpoint of its own, or is to start from none.
+    """
+    workdir = config.train.init_from
+    if not workdir or any(path.name.isdigit() for path in run.glob("checkpoints/*")):
+        return None
     donor = restore_last(os.path.expanduser(workdir), devices, generator, discriminator)
 
     def shapes(state: GANState) -> dict[str, tuple[int, ...]]:
@@ -47,7 +59,7 @@ def find_donor(
         leaves = jax.tree_util.tree_leaves_with_path(nets)
         return {".".join(str(key.key) for key in path): leaf.shape for path, leaf in leaves}
 
-    ours, theirs = shapes(jax.eval_shape(partial(init, gan, keys.init))), shapes(donor)
+    ours, theirs = shapes(jax.eval_shape(partial(init, gan, jax.random.key(0)))), shapes(donor)
     for name in sorted({*ours, *theirs}):
         if ours.get(name) != theirs.get(name):
             raise UserError(

@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import numpy as np
 
-from jaxgan import actions, history
+from jaxgan import actions, attempts, history, preflight
 from jaxgan import workdir as workdirs
 from jaxgan.architectures import ARCHITECTURES
+from jaxgan.attempts import Attempt
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.combinations import check_groups
 from jaxgan.config import Config, as_config
 from jaxgan.data import Source, as_source, check_range, make_batch, prefetch
 from jaxgan.draws import Keys, seed_keys
 from jaxgan.errors import UserError
-from jaxgan.gan import GAN, build, make_hyper
+from jaxgan.gan import GAN, build, init, make_hyper
 from jaxgan.histograms import Histograms
+from jaxgan.interrupts import interruptible
 from jaxgan.judge import load_split
+from jaxgan.monitor.doctor import Finding, first_problem
 from jaxgan.parallel import AXIS, Devices, check_divisible, scan_steps
 from jaxgan.scalars import packed
 from jaxgan.scoring import Reference, Scorer
 from jaxgan.start import find_donor, first_state
 from jaxgan.state import GANState
 from jaxgan.steps import train_step
-from jaxgan.writers import JsonlWriter, SummaryWriter, metric_writers, periodic_actions
+from jaxgan.watch import Watch, diagnose_log
+from jaxgan.writers import JsonlWriter, SummaryWriter, metric_writers
 
 
 def train(
@@ -50,7 +52,8 @@ def train(
 
     Args:
       config: a `Config`, a `ConfigDict` from `config.defaults()`, or nested dictionaries.
-      workdir: gets `config.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`, `samples/`, `curves.png`.
+      workdir: gets `config.json`, `preflight.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`, `samples/`,
+        `curves.png`.
       source: examples in place of `config.data`: a `Source`, images uint8 [N, H, W(, C)] or floats in the output's
         range, or a pair of such images and labels.
       generator, discriminator: Linen modules in place of `config.model`'s; see `gan.build`.
@@ -58,12 +61,14 @@ def train(
 
     Returns:
       The state at the end, or after SIGTERM or Ctrl-C the state just saved, with `state.step < config.train.num_steps`.
+      A run that was rolled back (`monitor.on_finding`) goes on in the directory `attempt_1` inside of its own, by the
+      same call; then the state is that of the newest attempt.
 
     Raises:
       UserError: a configuration, data set, checkpoint or workdir that cannot be used, in one sentence.
       NonFiniteError: a scalar became NaN or infinite; the last good checkpoint stays.
     """
-    config = as_config(config)
+    config, run = as_config(config), Path(workdir)
     if jax.process_count() > 1:
         raise UserError(f"training runs in one process, with any number of devices; here are {jax.process_count()}.")
     devices = Devices()
@@ -74,77 +79,136 @@ def train(
     check_range(source, config.model.output)
     check_groups(config, len(devices.devices))
     gan = build(config, source.shape, AXIS, generator, discriminator, len(source.class_names))
-    run = Path(workdir)
-    keys = seed_keys(config.seed)
-    donor = None
-    started = any(path.name.isdigit() for path in run.glob("checkpoints/*"))
-    if config.train.init_from and not started:  # before the workdir is touched
-        donor = find_donor(config.train.init_from, gan, devices, keys, generator, discriminator)
+    example = workdirs.describe(source, bool(gan.num_classes))
+    attempt = attempts.newest(run, config)
+    find = partial(find_donor, gan=gan, devices=devices, generator=generator, discriminator=discriminator)
+    donor = find(attempt.workdir, attempt.config)  # before the workdir is touched
     with ExitStack() as stack:
-        stack.enter_context(workdirs.locked(run))
-        note = workdirs.open_run(run, config, workdirs.describe(source, bool(gan.num_classes)), devices.description)
-        if note:
-            print(note, flush=True)
+        note = stack.enter_context(_opened(run, config, example, devices))
         scorer = Scorer(Reference(config, devices, given), gan) if config.eval.every else None
-        # Without evaluations from here on, what was best before still stays.
-        rank = scorer.rank if scorer else history.rank(run / history.FILE, config.eval.best_metric)
-        checkpoints = Checkpoints(run, config.train.keep, rank)
-        stack.callback(checkpoints.close)
-        state = first_state(gan, devices, keys, donor, checkpoints, run)
-        step = int(state.step)
-        if ended := is_complete(config, run, step):
-            print(f"{run} is complete: {ended}", flush=True)
-            return state
-        own: list[Any] = [SummaryWriter(os.fspath(run)), JsonlWriter(run / "metrics.jsonl")]
-        for each in own:
-            stack.callback(each.close)
-        writer = metric_writers.MultiWriter([*own, *writers])
-        try:
-            state = _loop(config, gan, devices, keys, source, state, checkpoints, scorer, writer, run)
-        except actions.NonFiniteError as error:
-            good = checkpoints.steps()
-            last = f"The last good checkpoint is step {good[-1]}'s." if good else "There is no checkpoint yet."
-            raise actions.NonFiniteError(f"{error} {last}") from None
-        step = int(state.step)
-    if ended := is_complete(config, run, step):
-        if step < config.train.num_steps:
-            print(f"ended early: {ended}", flush=True)
-    else:
-        print(
-            f"interrupted and saved at step {step} of {config.train.num_steps}: run the same command to go on.",
-            flush=True,
-        )
-    return state
+        game = Game(gan, devices, source, scorer, _programs(config, gan, devices), writers)
+        while True:
+            if attempt.workdir != run:
+                note = stack.enter_context(_opened(attempt.workdir, attempt.config, example, devices))
+            if note:
+                print(note, flush=True)
+            state, problem = _train(game, attempt, donor)
+            if problem is None:
+                return state
+            del state  # the next attempt needs the memory
+            attempt = _rolled_back(game, attempt, problem)
+            donor = find(attempt.workdir, attempt.config)
 
 
 def is_complete(config: Config, workdir: str | os.PathLike, step: int) -> str:
-    """Why a run that is at this step does not go on, as a sentence; empty if it does."""
-    stopped = history.why_ended(Path(workdir) / history.FILE, config.eval, step)
-    if stopped:
-        return f"step {step} of {config.train.num_steps}, since at step {stopped[0]} {stopped[1]}."
-    return f"step {step} of {config.train.num_steps}." if step >= config.train.num_steps else ""
+    """Why a run whose newest attempt is at this step does not go on, as a sentence; empty if it does."""
+    attempt, problem = attempts.newest(Path(workdir), config), None
+    if config.monitor.on_finding != "warn":
+        classes = workdirs.read(attempt.workdir)["example"].get("classes", [])
+        problem = first_problem(diagnose_log(attempt.workdir, config.loss.name, len(classes), step))
+    return attempts.why_ended(attempt, step, problem)
+
+
+class Game(NamedTuple):
+    """What all attempts at a run have in common, so that nothing is compiled twice."""
+
+    gan: GAN
+    devices: Devices
+    source: Source
+    scorer: Scorer | None
+    programs: dict[bool, Callable]  # the call that makes steps, with and without the penalties
+    writers: Sequence[metric_writers.MetricWriter]
+
+    def rank(self, attempt: Attempt) -> tuple[str, str] | None:
+        """By which score the best checkpoint is kept. Without evaluations from here on, what was best before stays."""
+        recorded = attempt.workdir / history.FILE
+        return self.scorer.rank if self.scorer else history.rank(recorded, attempt.config.eval.best_metric)
+
+
+@contextmanager
+def _opened(run: Path, config: Config, example: dict[str, Any], devices: Devices) -> Iterator[str | None]:
+    """Holds the workdir of a run that is new or the recorded one; gives what is to be said of that."""
+    with workdirs.locked(run):
+        yield workdirs.open_run(run, config, example, devices.description)
+
+
+def _programs(config: Config, gan: GAN, devices: Devices) -> dict[bool, Callable]:
+    # Whether a step has the penalties is decided here, between two programs, of which the second may never be compiled.
+    k = config.train.steps_per_call
+    return {p: devices.map(packed(scan_steps(partial(train_step, gan, penalize=p), k))) for p in (True, False)}
+
+
+def _train(game: Game, attempt: Attempt, donor: GANState | None) -> tuple[GANState, Finding | None]:
+    """One attempt: the state at its end, and the problem if it is to be rolled back for that."""
+    (run, config, number), gan = attempt, game.gan
+    keys = seed_keys(config.seed, number)
+    with ExitStack() as stack:
+        rolls = config.monitor.on_finding == "roll_back"
+        checkpoints = Checkpoints(run, config.train.keep, game.rank(attempt), spread=rolls)
+        stack.callback(checkpoints.close)
+        state = first_state(gan, game.devices, keys, donor, checkpoints, run)
+        watch = Watch(run, config.loss.name, len(game.source.class_names) if gan.num_classes else 0, int(state.step))
+        if ended := attempts.why_ended(attempt, int(state.step), watch.problem):
+            print(f"{run} is complete: {ended}", flush=True)
+            return state, None
+        if watch.problem and config.monitor.on_finding != "warn":  # killed before it was rolled back
+            return state, watch.problem
+        if config.monitor.preflight and not number and not int(state.step):
+            preflight.look(run, config, gan, state, game.source, len(game.devices.devices))
+        own: list[Any] = [SummaryWriter(os.fspath(run)), JsonlWriter(run / "metrics.jsonl"), watch]
+        for each in own:
+            stack.callback(each.close)
+        writer = metric_writers.MultiWriter([*own, *game.writers])
+        try:
+            state, interrupted = _loop(game, attempt, keys, state, checkpoints, watch, writer)
+        except actions.NonFiniteError as error:
+            writer.write_scalars(error.step, error.scalars)
+            writer.flush()
+            watch(error.step)
+            if rolls and watch.problem and not attempts.why_stopped(attempt, watch.problem):
+                return state, watch.problem  # nobody looks at this state, whose arrays the steps have consumed
+            good = checkpoints.steps()
+            last = f"The last good checkpoint is step {good[-1]}'s." if good else "There is no checkpoint yet."
+            raise actions.NonFiniteError(f"{error} {last}", error.step, error.scalars) from None
+    step, last_step = int(state.step), config.train.num_steps
+    if ended := attempts.why_ended(attempt, step, watch.problem):
+        if step < last_step:
+            print(f"ended early: {ended}", flush=True)
+        return state, None
+    if interrupted:
+        print(f"interrupted and saved at step {step} of {last_step}: run the same command to go on.", flush=True)
+        return state, None
+    return state, watch.problem
+
+
+def _rolled_back(game: Game, attempt: Attempt, problem: Finding) -> Attempt:
+    """The next attempt, of which it is said what is changed."""
+    target = game.devices.abstract(jax.eval_shape(partial(init, game.gan, jax.random.key(0))))
+    attempt = attempts.roll_back(attempt, problem, game.rank(attempt), target)
+    said = attempts.sentence(attempts.intervention(attempt.workdir))
+    print(f"rolled back into {attempt.workdir}. {said}", flush=True)
+    return attempt
 
 
 def _loop(
-    config: Config,
-    gan: GAN,
-    devices: Devices,
+    game: Game,
+    attempt: Attempt,
     keys: Keys,
-    source: Source,
     state: GANState,
     checkpoints: Checkpoints,
-    scorer: Scorer | None,
+    watch: Watch,
     writer: metric_writers.MetricWriter,
-    run: Path,
-) -> GANState:
-    t = config.train
+) -> tuple[GANState, bool]:
+    """Steps to the end, or to where a signal, scores or a problem end it; and whether it was a signal."""
+    (run, config, number), (gan, devices, source, scorer, programs, _) = attempt, game
+    t, stops = config.train, config.monitor.on_finding != "warn"
     first, k, n, every = int(state.step), t.steps_per_call, gan.d_steps_per_g_step, config.eval.every
     progress, save = actions.Progress(t.num_steps, t.batch_size), actions.Save(checkpoints, writer)
-    due = _actions(config, gan, keys, source, state, scorer, progress, save, writer, run)
+    due = _actions(game, attempt, keys, state, progress, save, watch, writer)
     make = partial(
         make_batch,
         source,
-        seed=config.seed,
+        seed=config.seed + (number << 32),  # each attempt has an order of its own
         batch_size=t.batch_size,
         output=config.model.output,
         horizontal_flip=config.data.horizontal_flip,
@@ -153,8 +217,6 @@ def _loop(
     def batches(call: int) -> dict[str, np.ndarray]:
         return devices.shard([make(i) for i in range(call * k * n, (call + 1) * k * n)])
 
-    # Whether a step has the penalties is decided here, between two programs, of which the second may never be compiled.
-    programs = {p: devices.map(packed(scan_steps(partial(train_step, gan, penalize=p), k))) for p in (True, False)}
     key, hyper = devices.put(keys.train), devices.put(make_hyper(config))
     if config.monitor.histograms_every:
         histograms = Histograms(gan, devices, key, hyper, make, writer)
@@ -165,7 +227,7 @@ def _loop(
         f"from step {first}; compiling ...",
         flush=True,
     )
-    with _interruptible() as interrupted, metric_writers.ensure_flushes(writer):
+    with interruptible() as interrupted, metric_writers.ensure_flushes(writer):
         stream = prefetch(batches, first // k, t.num_steps // k)
         for step, batch in zip(range(first + k, t.num_steps + 1, k), stream, strict=True):
             state, metrics = programs[step % gan.interval == 0](state, batch, key, hyper)
@@ -178,26 +240,26 @@ def _loop(
             for each in range(step - k + 1, step + 1):  # clu's actions want to see all, though only the last can be due
                 for action in due:
                     action(each, state=state, metrics=metrics)
-            if interrupted.is_set() or (scorer and step % every == 0 and is_complete(config, run, step)):
+            scored = scorer and step % every == 0 and history.why_ended(run / history.FILE, config.eval, step)
+            if interrupted.is_set() or scored or (stops and watch.problem):
                 save(step, state=state, metrics=metrics)
                 break
         stream.close()
-    return state
+    return state, interrupted.is_set()
 
 
 def _actions(
-    config: Config,
-    gan: GAN,
+    game: Game,
+    attempt: Attempt,
     keys: Keys,
-    source: Source,
     state: GANState,
-    scorer: Scorer | None,
     progress: actions.Progress,
     save: actions.Save,
+    watch: Watch,
     writer: metric_writers.MetricWriter,
-    run: Path,
 ) -> list[Callable[..., Any]]:
     """All that is to be called after every step, in this order; a new run's first picture is drawn here."""
+    (run, config, _), (gan, _, source, scorer, _, _) = attempt, game
     t = config.train
     due: list[Callable[..., Any]] = []
     if t.sample_every:
@@ -212,49 +274,19 @@ def _actions(
     every = config.eval.every
     if scorer:
         due.append(actions.at_steps(every, t.num_steps, actions.Evaluate(scorer, writer, save, run)))
+    diversity = actions.Diversity(gan, keys.sample, config.model.output, source, writer)
     due += [
+        actions.at_steps(t.log_every, t.num_steps, diversity),
         actions.at_steps(t.log_every, t.num_steps, actions.Log(writer)),
         actions.at_steps(t.log_every, t.num_steps, progress),
-        actions.at_steps(t.sample_every, t.num_steps, actions.Curves(run)),
+        watch,  # after all that writes scalars, and before what shows or saves what was found
+        actions.at_steps(t.sample_every, t.num_steps, actions.Curves(run, watch.doctor)),
         actions.at_steps(t.checkpoint_every, t.num_steps, save),
         *([actions.at_steps(every, t.num_steps, save)] if scorer else []),
     ]
     if t.profile_at:
-        profile = periodic_actions.Profile(
-            logdir=os.fspath(run),
-            num_profile_steps=t.profile_steps,
-            profile_duration_ms=None,
-            first_profile=t.profile_at,
-            every_secs=None,
-        )
-        due.append(lambda step, **_: profile(step))
+        due.append(actions.profiling(run, t.profile_at, t.profile_steps))
     return due
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Within, the first SIGTERM or Ctrl-C only sets the event; a second one does what it always does."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # where Python takes no signal handlers
-        yield event
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def handle(number, frame) -> None:
-        restore()
-        event.set()
-        print(f"{signal.Signals(number).name}: finishing the step and saving ...", flush=True)
-
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        yield event
-    finally:
-        restore()
 
 
 class _CallableModule(types.ModuleType):

@@ -20,6 +20,7 @@ from jaxgan.data import Source
 from jaxgan.errors import UserError
 
 FORMAT = 1
+INTERVENTION = "intervention"  # in `config.json` of a run that goes on where another was rolled back
 PACKAGES = ("jaxgan", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -107,8 +108,10 @@ def open_run(workdir: Path, config: Config, example: dict[str, Any], devices: st
     }
     path = workdir / "config.json"
     note = None
+    kept = {}
     if path.exists():
         old = read(workdir)
+        kept = {INTERVENTION: old[INTERVENTION]} if INTERVENTION in old else {}
         changes = difference(old["config"].to_dict(), config.to_dict())
         changes += _unlike(old["example"], example)
         if changes:
@@ -126,7 +129,7 @@ def open_run(workdir: Path, config: Config, example: dict[str, Any], devices: st
         raise UserError(
             f"{workdir} has checkpoints but no config.json, so it cannot be resumed: choose another --workdir."
         )
-    record = {"format": FORMAT, "config": config.to_dict(), "example": example, "environment": environment}
+    record = {"format": FORMAT, "config": config.to_dict(), "example": example, "environment": environment, **kept}
     partial = path.with_name(".config.json.partial")
     partial.write_text(json.dumps(record, indent=2) + "\n")
     os.replace(partial, path)

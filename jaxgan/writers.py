@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import socket
 import sys
@@ -115,12 +116,27 @@ if _PLACE not in sys.modules:
 from clu import metric_writers, periodic_actions  # noqa: E402
 
 
-class JsonlWriter(metric_writers.MetricWriter):
+class ScalarWriter(metric_writers.MetricWriter):
+    """clu's interface for what takes scalars only."""
+
+    def write_summaries(self, step, values, metadata=None): ...
+    def write_images(self, step, images): ...
+    def write_videos(self, step, videos): ...
+    def write_audios(self, step, audios, *, sample_rate): ...
+    def write_texts(self, step, texts): ...
+    def write_histograms(self, step, arrays, num_buckets=None): ...
+    def write_hparams(self, hparams): ...
+    def flush(self): ...
+    def close(self): ...
+
+
+class JsonlWriter(ScalarWriter):
     """Appends one JSON object per step, `{"step": 100, "loss/d": ...}`, with every scalar of that step up to a flush.
 
     A line is on disk as soon as it is complete: at a flush, or when the next step begins. What comes after a flush, and
     steps that a resumed run repeats, are appended: lines of one step add up, and the last word on a scalar counts;
-    `jaxgan.monitor.curves.read_metrics` reads it so. Floats keep all their digits.
+    `jaxgan.monitor.curves.read_metrics` reads it so. Floats keep all their digits; for what is not finite JSON has the
+    texts "NaN", "Infinity" and "-Infinity".
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -135,7 +151,7 @@ class JsonlWriter(metric_writers.MetricWriter):
     def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
         if self._row and self._row["step"] != int(step):
             self.flush()
-        self._row |= {"step": int(step), **{name: float(value) for name, value in scalars.items()}}
+        self._row |= {"step": int(step), **{name: _valid(float(value)) for name, value in scalars.items()}}
 
     def flush(self) -> None:
         if self._row:
@@ -147,14 +163,10 @@ class JsonlWriter(metric_writers.MetricWriter):
         self.flush()
         self._file.close()
 
-    # Only scalars belong in the file.
-    def write_summaries(self, step, values, metadata=None): ...
-    def write_images(self, step, images): ...
-    def write_videos(self, step, videos): ...
-    def write_audios(self, step, audios, *, sample_rate): ...
-    def write_texts(self, step, texts): ...
-    def write_histograms(self, step, arrays, num_buckets=None): ...
-    def write_hparams(self, hparams): ...
+
+def _valid(value: float) -> float | str:
+    """Python's own `NaN` and `Infinity` are no JSON, and most other readers refuse the line."""
+    return value if math.isfinite(value) else json.dumps(value)
 
 
-__all__ = ["JsonlWriter", "SummaryWriter", "metric_writers", "periodic_actions"]
+__all__ = ["JsonlWriter", "ScalarWriter", "SummaryWriter", "metric_writers", "periodic_actions"]

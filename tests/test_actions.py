@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.spatial.distance import pdist
 
 from jaxgan import actions
 from jaxgan.config import Config, DataConfig, ModelConfig
@@ -16,6 +17,7 @@ from jaxgan.draws import latents
 from jaxgan.gan import build
 from jaxgan.grid import grid
 from jaxgan.monitor.curves import read_metrics
+from jaxgan.monitor.doctor import Doctor
 from jaxgan.parallel import Devices
 from jaxgan.state import AveragedNet
 from jaxgan.writers import JsonlWriter, SummaryWriter, metric_writers
@@ -167,7 +169,7 @@ def test_samples_draws_the_same_latents_with_the_averaged_weights(channels, tmp_
 def test_curves_draws_what_is_logged_so_far(tmp_path, writer):
     writer.write_scalars(1, {"loss/d": 1.0})
     writer.flush()
-    actions.Curves(tmp_path)(1, state=None, metrics={})
+    actions.Curves(tmp_path, Doctor())(1, state=None, metrics={})
     with Image.open(tmp_path / "curves.png") as image:
         assert image.format == "PNG"
 
@@ -208,6 +210,28 @@ def test_samples_of_other_points_counts_no_modes(tmp_path, writer, key):
     actions.Samples(points_gan(), key, "linear", source, tmp_path, writer)(1, state=state_of(1), metrics={})
     assert read_metrics(tmp_path / "metrics.jsonl") == []
     assert (tmp_path / "samples" / "step_00000001.png").exists()
+
+
+@pytest.mark.parametrize("w", [0.0, 0.5])
+def test_diversity_is_that_of_live_samples_by_the_data_s(w, tmp_path, writer, key):
+    """A source in the order of its values, so that its first examples would say nothing of it."""
+    points = np.sort(np.random.RandomState(0).standard_normal((4000, 2)).astype(np.float32), axis=0)
+    watch = actions.Diversity(points_gan(), key, "linear", from_arrays(points), writer)
+    state = SimpleNamespace(generator=AveragedNet({"w": jnp.float32(w)}, {}))  # whatever reads the average would fail
+    watch(7, state=state, metrics={})
+    writer.flush()
+    z = np.asarray(latents(key, jnp.arange(128), 2, "normal"), np.float64)
+    expected = w * pdist(z / np.linalg.norm(z, axis=1, keepdims=True)).mean() / pdist(points).mean()
+    [row] = read_metrics(tmp_path / "metrics.jsonl")
+    assert row == {"step": 7, "diversity/fake": pytest.approx(expected, rel=0.15, abs=1e-6)}  # 128 of 4,000
+
+
+def test_diversity_says_nothing_where_the_data_have_none(tmp_path, writer, key):
+    gan, source = images_gan(1)  # all black
+    state = SimpleNamespace(generator=AveragedNet({"w": jnp.float32(1)}, {}))
+    actions.Diversity(gan, key, "tanh", source, writer)(1, state=state, metrics={})
+    writer.flush()
+    assert read_metrics(tmp_path / "metrics.jsonl") == []
 
 
 def test_duration_rounds_up_and_drops_seconds_of_hours():

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from jaxgan.architectures import ARCHITECTURES, D_CONDITIONINGS, G_CONDITIONINGS
+from jaxgan.attempts import CHANGES
 from jaxgan.augment import AUGMENTATIONS
 from jaxgan.checks import coerce, matches
 from jaxgan.config import KEYS, SECTIONS, TYPES
 from jaxgan.losses import LOSSES
 from jaxgan.main import _Value
 from jaxgan.metrics import METRICS
+from jaxgan.monitor.doctor import RULES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -55,6 +57,22 @@ def test_scores_tells_of_every_key_and_metric():
     text = (ROOT / "docs" / "scores.md").read_text()
     names = [*METRICS, *(key.removeprefix("eval.") for key in KEYS if key.startswith("eval."))]
     assert [name for name in names if f"`{name}`" not in text] == []
+
+
+DOCTOR = (ROOT / "docs" / "doctor.md").read_text()
+
+
+def test_doctor_tells_of_every_key():
+    names = [key.removeprefix("monitor.") for key in KEYS if key.startswith("monitor.")]
+    assert [name for name in names if f"`{name}`" not in DOCTOR] == []
+
+
+@pytest.mark.parametrize("kind", RULES)
+def test_doctor_tells_what_is_changed_for_every_kind(kind):
+    [line] = [line for line in DOCTOR.partition("## Rolling back")[2].splitlines() if f"`{kind}`" in line]
+    named = set(re.findall(r"`([gd]_optim\.\w+)`", line))
+    assert named == set(CHANGES.get(kind, ()))
+    assert named or "stops" in line
 
 
 def test_sections_are_where_techniques_says():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxgan.grid import GAP, grid, save_png, to_uint8
+from jaxgan.grid import GAP, as_image, grid, save_png, to_uint8
 
 
 def numbered(n: int, height: int, width: int, channels: int) -> np.ndarray:
@@ -67,3 +67,11 @@ def test_save_png_keeps_the_old_picture_when_it_fails(tmp_path, monkeypatch):
         np.testing.assert_array_equal(np.asarray(found), old[..., 0])
     save_png(tmp_path / "x.png", new)
     assert [p.name for p in tmp_path.iterdir()] == ["x.png"]
+
+
+@pytest.mark.parametrize("channels, mode", [(1, "L"), (3, "RGB")])
+def test_as_image_repeats_each_pixel(channels, mode):
+    picture = numbered(1, 3, 2, channels)[0]
+    image = as_image(picture, zoom=4)
+    assert (image.mode, image.size) == (mode, (8, 12))
+    np.testing.assert_array_equal(np.asarray(image).reshape(12, 8, channels)[1::4, 2::4], picture)

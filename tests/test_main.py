@@ -309,6 +309,21 @@ def test_command_reports_only_on_a_run(command):
     assert "--seed does not apply to --mode=report" in command("--mode=report", "--seed=3")[2]
 
 
+@pytest.mark.parametrize("flags", [("sample", "--out=x.png"), ("evaluate",), ("report",)], ids=lambda flags: flags[0])
+def test_command_says_where_a_run_that_was_rolled_back_goes_on(command, monkeypatch, tmp_path, flags):
+    """And takes the directory that it was given."""
+    asked = []
+    sampler = SimpleNamespace(save=lambda *arguments: [arguments[0]])
+    monkeypatch.setattr("jaxgan.sampling.load", lambda workdir, checkpoint: asked.append(workdir) or sampler)
+    monkeypatch.setattr("jaxgan.evaluate.evaluate", lambda workdir, *rest: asked.append(workdir) or {})
+    monkeypatch.setattr("jaxgan.report.report", lambda workdirs, *rest: asked.extend(workdirs) or "page.html")
+    run = tmp_path / "run"
+    (run / "attempt_1").mkdir(parents=True)
+    code, out, _ = command(f"--mode={flags[0]}", *flags[1:])
+    assert code == 0 and asked == [str(run)]
+    assert out.startswith(f"{run} was rolled back, and the run goes on in {run / 'attempt_1'}.\n")
+
+
 @pytest.mark.parametrize("made", [False, True])
 def test_command_samples_only_from_a_run(command, tmp_path, made):
     if made:

@@ -48,6 +48,11 @@ def test_every_choice_occurs(key):
     assert set(values(key)) == set(CHOICES[key])
 
 
+def test_every_architecture_occurs_in_every_precision():
+    used = {(config.model.architecture, config.train.dtype) for config in CONFIGS.values()}
+    assert used == {(name, dtype) for name in ARCHITECTURES for dtype in DTYPES}
+
+
 def test_every_output_of_images_occurs():
     assert set(values("model.output")) == set(OUTPUTS) - {"linear"}
 

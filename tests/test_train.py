@@ -54,6 +54,14 @@ def whole(tmp_path_factory):
     return workdir, train(tiny(), workdir)
 
 
+def test_the_look_before_the_first_step_changes_nothing_and_is_not_repeated(whole, tmp_path):
+    """Neither in a run without it, nor in one that goes on."""
+    train(tiny(train__num_steps=3, monitor__preflight=False), tmp_path)
+    assert_same_state(train(tiny(), tmp_path), whole[1])
+    kinds = [remark["kind"] for remark in json.loads((whole[0] / "preflight.json").read_bytes())["remarks"]]
+    assert kinds == ["few_examples", "part_of_the_data", "unused_labels"] and not (tmp_path / "preflight.json").exists()
+
+
 def test_train_resumed_equals_uninterrupted_bit_for_bit(whole, tmp_path):
     train(tiny(train__num_steps=3), tmp_path)
     state = train(tiny(), tmp_path)
@@ -83,7 +91,7 @@ def test_train_completed_run_is_left_alone(whole):
 def test_train_logs_every_step_asked_for(whole):
     rows = read_metrics(whole[0] / "metrics.jsonl")
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
-    names = {"loss/d", "loss/g", "score/real", "score/fake", "grad_norm/d", "grad_norm/g"}
+    names = {"loss/d", "loss/g", "score/real", "score/fake", "grad_norm/d", "grad_norm/g", "diversity/fake"}
     assert all(names <= row.keys() for row in rows)
 
 
@@ -167,7 +175,8 @@ def test_train_stops_at_a_non_finite_loss_and_keeps_the_last_good_checkpoint(tmp
     config = tiny(**unbounded, train__checkpoint_every=1)
     with pytest.raises(NonFiniteError, match=r"training stopped at step \d+: .*(loss|grad_norm)/[dg] is (nan|inf)"):
         train(config, tmp_path, generator=Broken())
-    assert all(np.isfinite(v) for row in read_metrics(tmp_path / "metrics.jsonl") for v in row.values())
+    *rows, last = read_metrics(tmp_path / "metrics.jsonl")
+    assert all(np.isfinite(v) for row in rows for v in row.values()) and not np.isfinite(list(last.values())).all()
 
 
 class Small(nn.Module):

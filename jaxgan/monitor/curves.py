@@ -14,11 +14,15 @@ from jaxgan.monitor.panels import Found, Panel, best, curve, panels
 
 COLORS = {"info": "tab:blue", "warning": "tab:orange", "problem": "tab:red"}  # of findings, by severity
 FEW_PANELS = 4  # one below another; more stand in two columns
+NON_FINITE = ("NaN", "Infinity", "-Infinity")  # texts in a `metrics.jsonl` that stand for what is no JSON
 LONG_LEGEND = 8  # curves; of more only those that stand out are named
 
 
 def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:
-    """The rows of a `metrics.jsonl`, by step; the last word on a step counts, and a torn line is passed over."""
+    """The rows of a `metrics.jsonl`, by step; the last word on a step counts, and a torn line is passed over.
+
+    Values that were not finite are so again.
+    """
     rows: dict[int, dict[str, Any]] = {}
     with open(path, "rb") as lines:
         for line in lines:
@@ -27,7 +31,7 @@ def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:
                 step = int(row["step"])
             except (ValueError, KeyError, TypeError, OverflowError):
                 continue  # torn by a crash; the resumed run wrote the step again
-            rows.setdefault(step, {}).update(row)
+            rows.setdefault(step, {}).update({k: float(v) if v in NON_FINITE else v for k, v in row.items()})
     return [rows[step] for step in sorted(rows)]
 
 

@@ -10,10 +10,12 @@ import flax.linen as nn
 
 from jaxgan.errors import MACHINE, UserError
 from jaxgan.report.page import one_run, several_runs
-from jaxgan.report.reading import Run, read
+from jaxgan.report.reading import Run, read, verdict
 from jaxgan.sampling import load
 
 FILE = "report.html"
+
+__all__ = ["Run", "read", "report", "verdict"]
 
 
 def report(

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from jaxgan.monitor.doctor import span, words
 from jaxgan.monitor.panels import best, curve, direction, panels
 from jaxgan.report.markup import Html
-from jaxgan.report.reading import Run, span, words
+from jaxgan.report.reading import Run
 
 POINTS = 60_000  # on the whole page, about 10 bytes each
 FEWEST, MOST = 200, 2000  # of a curve

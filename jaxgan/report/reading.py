@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxgan import history
+from jaxgan import attempts, history, preflight
 from jaxgan import workdir as workdirs
+from jaxgan.attempts import Attempt
 from jaxgan.config import Config
 from jaxgan.metrics.scores import Score
 from jaxgan.monitor.curves import read_metrics
-from jaxgan.monitor.doctor import Finding, diagnose
+from jaxgan.monitor.doctor import Finding, diagnose, first_problem, span, words
 from jaxgan.monitor.doctor.thresholds import PATIENCE
 from jaxgan.monitor.panels import best, curve, direction
 from jaxgan.monitor.panels import history as curves_of
+from jaxgan.monitor.preflight import Remark
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,10 +28,12 @@ class Run:
     Attributes:
       workdir: its directory.
       name: of the directory, or more of its path where several runs have to be told apart.
-      config, example, environment: its `config.json`.
+      config, example, environment, intervention: its `config.json`, the last one for a run that goes on where another
+        was rolled back.
       rows: of its `metrics.jsonl`.
       scores: of its `evaluation.jsonl`, in order; the last word on a step counts.
       findings: the doctor's.
+      remarks: of before the first step.
       running: whether a process is at it.
     """
 
@@ -40,7 +45,9 @@ class Run:
     rows: Sequence[Mapping[str, Any]]
     scores: Sequence[Score]
     findings: Sequence[Finding]
+    remarks: Sequence[Remark]
     running: bool
+    intervention: Mapping[str, Any]
 
     @property
     def step(self) -> int:
@@ -53,12 +60,13 @@ class Run:
         return sorted({name for row in self.rows for name in row} - {"step"})
 
 
-def read(workdir: Path, name: str = "") -> Run:
-    """Reads a run, of which nothing but `config.json` needs to be there.
+def read(workdir: str | os.PathLike, name: str = "") -> Run:
+    """Reads a run, of which nothing but `config.json` needs to be there, and has the doctor look at it.
 
     Raises:
       UserError: there is none, or it is damaged.
     """
+    workdir = Path(workdir)
     record = workdirs.read(workdir)
     path = workdir / "metrics.jsonl"
     rows = read_metrics(path) if path.exists() else []
@@ -77,7 +85,9 @@ def read(workdir: Path, name: str = "") -> Run:
         rows,
         list(latest.values()),
         diagnose(curves_of(rows), config.loss.name, len(example.get("classes", []))),
+        preflight.recorded(workdir),
         workdirs.is_locked(workdir),
+        record.get(workdirs.INTERVENTION, {}),
     )
 
 
@@ -92,7 +102,8 @@ class Verdict:
 
 def verdict(run: Run) -> Verdict:
     """What is to be thought of a run: its findings in a sentence, how far it came, and its best score."""
-    facts = (_progress(run), *_quality(run))
+    origin = [attempts.sentence(run.intervention)] if run.intervention else []
+    facts = (*origin, _progress(run), *_quality(run))
     for severity, opening in (("problem", "Something is wrong"), ("warning", "Keep an eye on it")):
         kinds = [f"{words(f.kind)} {span(f)}" for f in run.findings if f.severity == severity]
         if kinds:
@@ -104,20 +115,10 @@ def verdict(run: Run) -> Verdict:
     return Verdict("good", "No problem found.", facts)
 
 
-def words(kind: str) -> str:
-    """The name of a kind of finding to be read."""
-    return kind.replace("non_finite", "not finite").replace("_", " ")
-
-
-def span(finding: Finding) -> str:
-    """The steps at which it was seen."""
-    if finding.until is None:
-        return f"since step {finding.step:,}"
-    return f"from step {finding.step:,} to {finding.until:,}"
-
-
 def _progress(run: Run) -> str:
     done, total = run.step, run.config.train.num_steps
+    if child := attempts.child_of(run.workdir):
+        return f"Rolled back at step {done:,} of {total:,}: the run goes on in {child.relative_to(run.workdir)}."
     if done >= total:
         return f"Complete: {total:,} steps."
     if run.running:
@@ -125,6 +126,10 @@ def _progress(run: Run) -> str:
     ended = history.why_ended(run.workdir / history.FILE, run.config.eval, done)
     if ended:
         return f"Ended early at step {done:,} of {total:,}: {ended[1]}."
+    problem = first_problem(run.findings)
+    attempt = Attempt(run.workdir, run.config, run.intervention.get("attempt", 0))
+    if problem and attempts.why_stopped(attempt, problem):
+        return f"Ended early at step {done:,} of {total:,} (monitor.on_finding): {words(problem.kind)} {span(problem)}."
     return f"Not finished: the last record is of step {done:,} of {total:,}."
 
 

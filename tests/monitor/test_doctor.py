@@ -243,3 +243,21 @@ def test_few_evaluations_of_a_degraded_run_warn_only():
 def test_the_condition_is_judged_by_chance_only_where_the_classes_are_known():
     assert diagnose(broken("ignored_condition")) == []
     assert kinds(diagnose(broken("ignored_condition"), num_classes=2)) == {"ignored_condition"}
+
+
+def test_a_notebook_shows_a_finding_with_its_advice():
+    [found] = diagnose(broken("mode_collapse"))
+    shown = found._repr_markdown_()
+    assert shown.startswith(
+        f"**{found.severity}: mode collapse**, since step {found.step:,}. {found.explanation}\n\n* "
+    )
+    assert all(f"\n* {each.text} *{each.source}*\n" in shown for each in found.advice)
+
+
+def test_diversity_that_is_logged_goes_before_that_of_evaluations():
+    few = {"eval/diversity_1k_cnn_embedded_mnist": np.full(len(EVALUATIONS), 0.2)}
+    history = healthy()
+    assert [found.kind for found in diagnose(history | few)] == []
+    del history["diversity/fake"]
+    [found] = diagnose(history | few)
+    assert (found.kind, found.severity, found.evidence) == ("mode_collapse", "problem", {"diversity": 0.2})

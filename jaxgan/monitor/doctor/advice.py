@@ -82,7 +82,7 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
         RESTRAIN_D[0],
         Advice("Clip less, if weights are clipped: clipping regularizes too much.", RIGHT_WAY),
     ),
-    "d_loss_near_zero": (*WAIT_OR_NOT, *RESTRAIN_D[:2]),
+    "d_loss_near_zero": (*WAIT_OR_NOT[1:], WAIT_OR_NOT[0], *RESTRAIN_D[:2]),
     "exploding_loss": (ADAM_EPS, SLOW_DOWN, RESTRAIN_D[0]),
     "mode_collapse": COLLAPSE,
     "mode_hopping": (*COLLAPSE[2:], SLOW_DOWN),
@@ -118,3 +118,6 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
         Advice("Let D tell the classes apart itself (model.d_conditioning='class_fake').", WOODBLOCKS),
     ),
 }
+
+# Kinds of which the first two pieces of advice contradict each other, so that none is shown without the other.
+DISPUTED = frozenset({"discriminator_too_strong", "d_loss_near_zero", "mode_collapse", "mode_hopping"})

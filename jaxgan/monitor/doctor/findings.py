@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -41,6 +41,11 @@ class Finding:
     explanation: str
     advice: tuple[Advice, ...]
 
+    @property
+    def numbers(self) -> str:
+        """The evidence to be read: steps in full, other numbers with four digits."""
+        return ", ".join(f"{words(name)} {_number(value)}" for name, value in self.evidence.items())
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON holds."""
         return asdict(self) | {"advice": [asdict(each) for each in self.advice]}
@@ -50,6 +55,13 @@ class Finding:
         """The inverse of `to_dict`, through JSON too."""
         return cls(**{**values, "advice": tuple(Advice(**each) for each in values["advice"])})
 
+    def _repr_markdown_(self) -> str:
+        """How a notebook shows it."""
+        until = "" if self.until is None else f" until {self.until:,}"
+        heading = f"**{self.severity}: {self.kind.replace('_', ' ')}**, since step {self.step:,}{until}"
+        advice = "".join(f"\n* {each.text} *{each.source}*" for each in self.advice)
+        return f"{heading}. {self.explanation}\n{advice}\n"
+
 
 def worse(a: str, b: str) -> bool:
     """Whether severity `a` is above `b`.
@@ -58,3 +70,24 @@ def worse(a: str, b: str) -> bool:
     (True, False)
     """
     return SEVERITIES.index(a) > SEVERITIES.index(b)
+
+
+def words(kind: str) -> str:
+    """The name of a kind of finding, or of a piece of evidence, to be read."""
+    return kind.replace("non_finite", "not finite").replace("_", " ")
+
+
+def span(finding: Finding) -> str:
+    """The steps at which it was seen."""
+    if finding.until is None:
+        return f"since step {finding.step:,}"
+    return f"from step {finding.step:,} to {finding.until:,}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) else f"{value:.4g}"
+
+
+def first_problem(findings: Iterable[Finding]) -> Finding | None:
+    """The problem that was the first to be reported as one."""
+    return min((f for f in findings if f.severity == "problem"), key=lambda f: f.reported, default=None)
