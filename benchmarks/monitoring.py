@@ -1,8 +1,9 @@
 """What watching costs: steps and loops with all monitors and with none, in turn: `python -m benchmarks.monitoring`.
 
-A step without monitors returns its two losses alone, so that the compiler leaves out whatever else there is to see.
-A loop without monitors has them switched off by its configuration; both log every 20 steps and save every 100, and the
-one with monitors writes histograms every 100. The order within a pair changes from pair to pair.
+Steps without monitors are of two kinds: with `monitor.layers` off, and one that returns its two losses alone, so that
+the compiler leaves out scores and norms too. A loop without monitors has off what can be switched off; both log every 20
+steps and save every 100, and the one with monitors writes histograms every 100. The order within a pair changes from
+pair to pair.
 """
 
 from __future__ import annotations
@@ -108,13 +109,15 @@ def main() -> None:
     config = as_config(load_file(args.config))
     config = dataclasses.replace(config, eval=dataclasses.replace(config.eval, every=0), monitor=ON)
     shape = (config.data.image_size, config.data.image_size, 1)
-    on, off = Jaxgan(config, shape), Jaxgan(config, shape, only=LOSSES)
-    for side in (on, off):
+    on, off, bare = Jaxgan(config, shape), Jaxgan(config, shape, layers=False), Jaxgan(config, shape, only=LOSSES)
+    for side in (on, off, bare):
         side.warm_up()
-    print(report("compiled step", pairs(on, off, args.pairs, args.steps)), flush=True)
+    for what, other in (("step against one without layers", off), ("step against one with losses alone", bare)):
+        print(report(what, pairs(on, other, args.pairs, args.steps)), flush=True)
     counts = [flops(config, shape, only) for only in ((), LOSSES)]
+    more = counts[0] / counts[1] - 1
     print(
-        f"FLOP of a step: {counts[0]:.6g} with monitors, {counts[1]:.6g} without, {counts[0] / counts[1] - 1:.3%} more"
+        f"FLOP of a step: {counts[0]:.6g} with monitors, {counts[1]:.6g} with losses alone, {more:.3%} more", flush=True
     )
     if args.loop_pairs:
         with_monitors, without = (Loop(dataclasses.replace(config, monitor=monitor)) for monitor in (ON, OFF))

@@ -5,6 +5,7 @@ A process imports the libraries of its own side only, so that its memory is that
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import os
@@ -92,10 +93,11 @@ def provide_devices(config: Config) -> None:
 class Jaxgan(_JaxSide):
     """The step as `jaxgan.train` runs it: on its devices, and as many in one call as the configuration says.
 
-    With `only`, it returns no other scalars, and the compiler leaves out what they alone need.
+    With `only`, it returns no other scalars, and the compiler leaves out what they alone need; `layers` is whether it
+    returns those of layers, if the configuration does.
     """
 
-    def __init__(self, config: Config, shape: tuple[int, ...], only: tuple[str, ...] = ()):
+    def __init__(self, config: Config, shape: tuple[int, ...], only: tuple[str, ...] = (), layers: bool = True):
         provide_devices(config)
         from jaxgan.draws import seed_keys
         from jaxgan.gan import build, init, make_hyper
@@ -105,6 +107,7 @@ class Jaxgan(_JaxSide):
 
         devices, keys = Devices(), seed_keys(config.seed)
         gan = build(config, shape, AXIS)
+        gan = dataclasses.replace(gan, watch_layers=gan.watch_layers and layers)
         self._state = devices.replicate(functools.partial(init, gan, keys.init))
         self._steps_per_call = k = config.train.steps_per_call
         step = scan_steps(functools.partial(train_step, gan), k)

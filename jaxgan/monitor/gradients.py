@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Array = jax.Array
 Path = tuple[str, ...]
 
 BOTTOM, TOP = "bottom", "top"  # the layers next to a net's input and to its output, as `panels.ENDS`
+SMALL = 1024  # parameters of a leaf; smaller ones are summed together, since a kernel of their own would cost more
 SIGMA = "sigma"  # what a variable that holds a largest singular value is called, here as in Flax
 
 
@@ -78,17 +80,16 @@ def update_scalars(net: str, layers: Sequence[Layer], grads: Any, before: Any, a
       before: w, the parameters.
       after: w', the parameters after the update and whatever bounds them.
     """
-    squares = _squares(grads)
-    scalars = {f"grad_norm/{net}": jnp.sqrt(sum(squares))}
     if not layers:
-        return scalars
-    weights, moves = _squares(before), _squares(jax.tree.map(jnp.subtract, after, before))
-    for layer in layers:
-        scalars[f"grad_norm/{net}/{layer.name}"] = _norm(squares, layer)
-        weight, move = _norm(weights, layer), _norm(moves, layer)
-        scalars[f"update_ratio/{net}/{layer.name}"] = jnp.where(
-            weight > 0, move / jnp.where(weight > 0, weight, 1), jnp.sign(move)
-        )
+        return {f"grad_norm/{net}": jnp.sqrt(sum(jnp.sum(jnp.square(x)) for x in jax.tree.leaves(grads)))}
+    squares = _squares(layers, grads, before, jax.tree.map(jnp.subtract, after, before))
+    grad, weight, move = jnp.sqrt(squares)
+    ratios = jnp.where(weight > 0, move / jnp.where(weight > 0, weight, 1), jnp.sign(move))
+    # Computed as vectors: taken apart before, XLA would make a kernel for each layer.
+    total, norms, ratios = jax.lax.optimization_barrier((jnp.sqrt(jnp.sum(squares[0])), grad, ratios))
+    scalars = {f"grad_norm/{net}": total}
+    for group, values in (("grad_norm", norms), ("update_ratio", ratios)):
+        scalars |= {f"{group}/{net}/{layer.name}": values[i] for i, layer in enumerate(layers)}
     return scalars
 
 
@@ -111,12 +112,20 @@ def sigma_scalars(net: str, layers: Sequence[Layer], variables: Mapping[str, Any
     return found
 
 
-def _squares(tree: Any) -> list[Array]:
-    return [jnp.sum(jnp.square(x)) for x in jax.tree.leaves(tree)]
-
-
-def _norm(squares: Sequence[Array], layer: Layer) -> Array:
-    return jnp.sqrt(sum(squares[i] for i in layer.leaves))
+def _squares(layers: Sequence[Layer], *trees: Any) -> Array:
+    """The sum of squares over each layer of each tree, f[trees, layers], in few kernels."""
+    owners = {i: number for number, layer in enumerate(layers) for i in layer.leaves}
+    sizes = [x.size for x in jax.tree.leaves(trees[0])]
+    small = [i for i, size in enumerate(sizes) if size <= SMALL]
+    large = [i for i, size in enumerate(sizes) if size > SMALL]
+    rows = []
+    for leaves in map(jax.tree.leaves, trees):
+        terms = [jnp.square(leaves[i]).ravel() for i in small]
+        terms += [jnp.sum(jnp.square(leaves[i])).reshape(1) for i in large]
+        rows.append(jnp.concatenate(terms))
+    owner = np.array([owners[i] for i in small for _ in range(sizes[i])] + [owners[i] for i in large])
+    members = owner == np.arange(len(layers))[:, None]
+    return jnp.sum(jnp.where(members[None], jnp.stack(rows)[:, None], 0), axis=2)
 
 
 def _name(i: int, paths: Sequence[Path], network: str) -> str:
