@@ -133,10 +133,12 @@ def check_parts(config) -> None:
             f"regularizers.interval is {regularizers.interval} and train.steps_per_call {train.steps_per_call}: which "
             "steps have the penalty is decided between calls, so set one of them to 1."
         )
-    if config.eval.every % train.steps_per_call:
-        raise UserError(
-            f"eval.every is {config.eval.every}: it must be a multiple of train.steps_per_call, {train.steps_per_call}."
-        )
+    for key, every in (
+        ("eval.every", config.eval.every),
+        ("monitor.histograms_every", config.monitor.histograms_every),
+    ):
+        if every % train.steps_per_call:
+            raise UserError(f"{key} is {every}: it must be a multiple of train.steps_per_call, {train.steps_per_call}.")
     if model.packing > 1 and model.minibatch_stddev:
         raise UserError(
             f"model.packing is {model.packing} and model.minibatch_stddev {model.minibatch_stddev}: both let D compare "
