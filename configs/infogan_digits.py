@@ -4,19 +4,20 @@
 with the paper's codes, a categorical one and two continuous ones, and convolutions, where it does so less.
 
 Command: python -m jaxgan.main --config=configs/infogan_digits.py:8 --workdir=runs/infogan --config.seed=0
-Result: 8: seeds 0, 1, 2: the code is the class of 78.3, 83.2, 90.0 % of 2,000 samples (mean 83.8 %; best assignment, by a
-classifier that is right about all held-out digits). Samples that the classifier takes for one digit differ by about half
-as much as the data's (0.2 to 0.8): G does little else with its latents.
-28: seed 0: the class of 60.8 % of 2,000 samples (by a classifier that is right about 98.9 % of the held-out digits); two of
-the codes make ones. Published, with 15 times as many images: 95 % (section 7.2 of the paper).
+Result: 8: seeds 0, 1, 2: the code is the class of 78.3, 83.2, 90.0 % of 2,000 samples (mean 83.8 %; best assignment,
+by a classifier that is right about all held-out digits). Samples that the classifier takes for one digit differ by
+about half as much as the data's (0.2 to 0.8): G does little else with its latents.
+28: seed 0: the class of 60.8 % of 2,000 samples (by a classifier that is right about 98.9 % of the held-out digits);
+two of the codes make ones. Published, with 15 times as many images: 95 % (section 7.2 of the paper).
 
-What mattered. 8, means of the seeds 10 to 13, on which the settings were chosen, after 12,000 steps: 87 %; without cutout
-81 %, and then with 2 or 8 latents in place of 4 75 and 80 %, with a learning rate of 5e-4 for the codes 77 %; with two
-continuous codes besides 68 %, since these take part of the class upon themselves; with these and without augmentation 27 %
-after 6,000 steps (translations: 55 %), since in three of four runs the codes stay unused. 28, single runs: with batch norm
-alone in D the codes are read off strokes, 37 %; with spectral norm, which bounds how far small changes of an image move the
-codes' logits, 47 %, and with translations in front of D 60 %. Cutout, instance noise, or 4 latents without continuous codes
-changed little there (59 to 62 %); codes that come in only after 2,500 steps are style, not class (19 %).
+What mattered. 8, means of the seeds 10 to 13, on which the settings were chosen, after 12,000 steps: 87 %; without
+cutout 81 %, and then with 2 or 8 latents in place of 4 75 and 80 %, with a learning rate of 5e-4 for the codes 77 %;
+with two continuous codes besides 68 %, since these take part of the class upon themselves; with these and without
+augmentation 27 % after 6,000 steps (translations: 55 %), since in three of four runs the codes stay unused. 28,
+single runs: with batch norm alone in D the codes are read off strokes, 37 %; with spectral norm, which bounds how far
+small changes of an image move the codes' logits, 47 %, and with translations in front of D 60 %. Cutout, instance
+noise, or 4 latents without continuous codes changed little there (59 to 62 %); codes that come in only after 2,500
+steps are style, not class (19 %).
 """
 
 from jaxgan import defaults
