@@ -5,6 +5,7 @@ A process imports the libraries of its own side only, so that its memory is that
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import os
@@ -71,6 +72,16 @@ class _JaxSide(Side):
         return (time.perf_counter() - start) * steps / (calls * self._steps_per_call)
 
 
+def kept(step: Callable[..., Any], only: tuple[str, ...]) -> Callable[..., Any]:
+    """`step` with these of its scalars."""
+
+    def run(*args: Any) -> tuple[Any, dict[str, Any]]:
+        state, metrics = step(*args)
+        return state, {name: metrics[name] for name in only}
+
+    return run
+
+
 @functools.cache  # once in a process
 def provide_devices(config: Config) -> None:
     """What `jaxgan.main` does before JAX starts."""
@@ -80,20 +91,27 @@ def provide_devices(config: Config) -> None:
 
 
 class Jaxgan(_JaxSide):
-    """The step as `jaxgan.train` runs it: on its devices, and as many in one call as the configuration says."""
+    """The step as `jaxgan.train` runs it: on its devices, and as many in one call as the configuration says.
 
-    def __init__(self, config: Config, shape: tuple[int, ...]):
+    With `only`, it returns no other scalars, and the compiler leaves out what they alone need; `layers` is whether it
+    returns those of layers, if the configuration does.
+    """
+
+    def __init__(self, config: Config, shape: tuple[int, ...], only: tuple[str, ...] = (), layers: bool = True):
         provide_devices(config)
         from jaxgan.draws import seed_keys
         from jaxgan.gan import build, init, make_hyper
         from jaxgan.parallel import AXIS, Devices, scan_steps
+        from jaxgan.scalars import packed
         from jaxgan.steps import train_step
 
         devices, keys = Devices(), seed_keys(config.seed)
         gan = build(config, shape, AXIS)
+        gan = dataclasses.replace(gan, watch_layers=gan.watch_layers and layers)
         self._state = devices.replicate(functools.partial(init, gan, keys.init))
         self._steps_per_call = k = config.train.steps_per_call
-        self._step = devices.map(scan_steps(functools.partial(train_step, gan), k))
+        step = scan_steps(functools.partial(train_step, gan), k)
+        self._step = devices.map(packed(kept(step, only) if only else step))
         self._arguments = devices.put(keys.train), devices.put(make_hyper(config))
         labels = np.zeros(config.train.batch_size, np.int32)
         self._batches = itertools.cycle(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from jaxgan.metrics.modes import count_modes
 from jaxgan.monitor.curves import draw_curves, draw_points
 from jaxgan.monitor.doctor import Doctor
 from jaxgan.passes import g_inputs
+from jaxgan.scalars import table
 from jaxgan.scoring import Scorer
 from jaxgan.state import GANState
 from jaxgan.steps import sample
@@ -62,7 +63,15 @@ def at_steps(every: int, last: int, act: Callable[..., None]) -> periodic_action
     )
 
 
-def check_finite(step: int, metrics: dict[str, Any]) -> dict[str, np.ndarray]:
+def profiling(workdir: Path, first: int, steps: int) -> Callable[..., None]:
+    """An action that writes a profiler trace of so many steps, from step `first` on."""
+    profile = periodic_actions.Profile(
+        logdir=str(workdir), num_profile_steps=steps, profile_duration_ms=None, first_profile=first, every_secs=None
+    )
+    return lambda step, **_: profile(step)
+
+
+def check_finite(step: int, metrics: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Fetches the scalars of a step, and raises where one is NaN or infinite.
 
     Args:
@@ -75,14 +84,14 @@ def check_finite(step: int, metrics: dict[str, Any]) -> dict[str, np.ndarray]:
     Raises:
       NonFiniteError: naming the first such step and every such scalar of it.
     """
-    values = {name: np.ravel(value) for name, value in sorted(jax.device_get(metrics).items())}
-    finite = np.all([np.isfinite(value) for value in values.values()], axis=0)
-    if not np.all(finite):
+    names, values = table(metrics)
+    finite = np.isfinite(values).all(axis=1)
+    if not finite.all():
         i = int(np.argmin(finite))
-        first, scalars = step - len(finite) + 1 + i, {name: float(value[i]) for name, value in values.items()}
+        first, scalars = step - len(finite) + 1 + i, dict(zip(names, values[i].tolist(), strict=True))
         bad = ", ".join(f"{name} is {value}" for name, value in scalars.items() if not np.isfinite(value))
         raise NonFiniteError(f"training stopped at step {first}: {bad}.", first, scalars)
-    return {name: value[-1] for name, value in values.items()}
+    return dict(zip(names, values[-1], strict=True))
 
 
 class Progress:
@@ -95,7 +104,7 @@ class Progress:
         """Starts the clock, `step` steps being done."""
         self._step, self._time = step, time.monotonic()
 
-    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+    def __call__(self, step: int, *, state: GANState, metrics: Mapping[str, Any]) -> None:
         speed = (step - self._step) / max(time.monotonic() - self._time, 1e-9)
         self.start(step)
         values = check_finite(step, metrics)
@@ -111,7 +120,7 @@ class Log:
     def __init__(self, writer: metric_writers.MetricWriter):
         self._writer = writer
 
-    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+    def __call__(self, step: int, *, state: GANState, metrics: Mapping[str, Any]) -> None:
         self._writer.write_scalars(step, check_finite(step, metrics))
         self._writer.flush()
 
@@ -140,7 +149,7 @@ class Samples:
         label = columns[places % self._columns] if gan.num_classes else None
         self._sample = jax.jit(lambda variables: sample(gan, variables, z, label))
 
-    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+    def __call__(self, step: int, *, state: GANState, metrics: Mapping[str, Any]) -> None:
         check_finite(step, metrics)
         images = np.asarray(self._sample(state.ema.variables))
         check_finite(step, {"samples": np.abs(images).max()})
@@ -184,7 +193,7 @@ class Diversity:
         self._writer = writer
         self._sample = jax.jit(lambda variables: sample(gan, variables, z, label))
 
-    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+    def __call__(self, step: int, *, state: GANState, metrics: Mapping[str, Any]) -> None:
         check_finite(step, metrics)
         made = np.asarray(self._sample(state.generator.variables))
         check_finite(step, {"samples": np.abs(made).max()})
@@ -221,7 +230,7 @@ class Sweeps:
 
         self._sample = jax.jit(draw)
 
-    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+    def __call__(self, step: int, *, state: GANState, metrics: Mapping[str, Any]) -> None:
         for code, inputs in enumerate(self._inputs):
             images = np.asarray(self._sample(state.ema.variables, inputs))
             picture = grid(to_uint8(images, self._output), len(inputs) // GRID_ROWS)
@@ -235,7 +244,7 @@ class Curves:
     def __init__(self, workdir: Path, doctor: Doctor):
         self._workdir, self._doctor = workdir, doctor
 
-    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+    def __call__(self, step: int, *, state: GANState, metrics: Mapping[str, Any]) -> None:
         draw_curves(self._workdir / "metrics.jsonl", self._workdir / "curves.png", self._doctor.findings)
 
 
@@ -249,7 +258,7 @@ class Save:
         self._checkpoints, self._writer = checkpoints, writer
         self.scores: tuple[int, dict[str, float]] = (-1, {})  # of the last evaluation, and its step
 
-    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+    def __call__(self, step: int, *, state: GANState, metrics: Mapping[str, Any]) -> None:
         check_finite(step, metrics)
         self._writer.flush()
         scored, scores = self.scores
@@ -262,7 +271,7 @@ class Evaluate:
     def __init__(self, scorer: Scorer, writer: metric_writers.MetricWriter, save: Save, workdir: Path):
         self._scorer, self._writer, self._save, self._workdir = scorer, writer, save, workdir
 
-    def __call__(self, step: int, *, state: GANState, metrics: dict[str, Any]) -> None:
+    def __call__(self, step: int, *, state: GANState, metrics: Mapping[str, Any]) -> None:
         check_finite(step, metrics)
         found = self._scorer(state)
         values = {score.tag: score.value for score in found.values()}

@@ -12,8 +12,8 @@ import optax
 Array = jax.Array
 
 
-def class_fake_d(real_logits: Array, fake_logits: Array, label: Array) -> Array:
-    """CE(l(x), y) + CE(l(G), K): K + 1 classes, the last for all generated examples.
+def class_fake_d(real_logits: Array, fake_logits: Array, label: Array) -> tuple[Array, Array]:
+    """CE(l(x), y) and CE(l(G), K), whose sum is D's loss: K + 1 classes, the last for all generated examples.
 
     Args:
       real_logits, fake_logits: [B, K + 1].
@@ -22,7 +22,7 @@ def class_fake_d(real_logits: Array, fake_logits: Array, label: Array) -> Array:
     Salimans et al. 2016, https://arxiv.org/abs/1606.03498, section 5.
     """
     generated = jnp.full_like(label, fake_logits.shape[-1] - 1)
-    return cross_entropy(real_logits, label) + cross_entropy(fake_logits, generated)
+    return cross_entropy(real_logits, label), cross_entropy(fake_logits, generated)
 
 
 def class_fake_g(fake_logits: Array, label: Array) -> Array:

@@ -8,6 +8,7 @@ from jaxgan.errors import UserError
 from jaxgan.sections import (
     AugmentConfig,
     DataConfig,
+    EvalConfig,
     LossConfig,
     ModelConfig,
     RegularizersConfig,
@@ -101,6 +102,22 @@ def check_conditioning(model: ModelConfig, loss: LossConfig, targets: TargetsCon
         )
 
 
+def check_eval(data: DataConfig, model: ModelConfig, evaluation: EvalConfig) -> None:
+    """Refuses the accuracy of classes that nothing was made for, or that no network tells apart."""
+    if "class_accuracy" not in evaluation.metrics:
+        return
+    if model.g_conditioning == "none":
+        raise UserError(
+            "eval.metrics has 'class_accuracy', but an unconditional generator is asked for no class: leave it out, or "
+            "set model.g_conditioning and model.d_conditioning."
+        )
+    if evaluation.features != "classifier" or data.source == "synthetic":
+        raise UserError(
+            f"eval.metrics has 'class_accuracy', but eval.features is {evaluation.features!r} and data.source "
+            f"{data.source!r}: the classes are those of eval.features 'classifier', of images."
+        )
+
+
 def check_parts(config) -> None:
     """Refuses groups of examples that the batch does not hold evenly, and what needs the whole batch at once."""
     model, train, regularizers = config.model, config.train, config.regularizers
@@ -116,10 +133,12 @@ def check_parts(config) -> None:
             f"regularizers.interval is {regularizers.interval} and train.steps_per_call {train.steps_per_call}: which "
             "steps have the penalty is decided between calls, so set one of them to 1."
         )
-    if config.eval.every % train.steps_per_call:
-        raise UserError(
-            f"eval.every is {config.eval.every}: it must be a multiple of train.steps_per_call, {train.steps_per_call}."
-        )
+    for key, every in (
+        ("eval.every", config.eval.every),
+        ("monitor.histograms_every", config.monitor.histograms_every),
+    ):
+        if every % train.steps_per_call:
+            raise UserError(f"{key} is {every}: it must be a multiple of train.steps_per_call, {train.steps_per_call}.")
     if model.packing > 1 and model.minibatch_stddev:
         raise UserError(
             f"model.packing is {model.packing} and model.minibatch_stddev {model.minibatch_stddev}: both let D compare "

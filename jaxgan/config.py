@@ -24,6 +24,7 @@ from jaxgan.combinations import (
     check_architecture,
     check_augment,
     check_conditioning,
+    check_eval,
     check_parts,
     check_regularizers,
     check_targets,
@@ -95,6 +96,7 @@ class Config:
         check_targets(self.loss, self.targets)
         check_augment(self.data, self.loss, self.augment)
         check_conditioning(self.model, self.loss, self.targets)
+        check_eval(self.data, self.model, self.eval)
         check_parts(self)
 
     def to_dict(self) -> dict[str, Any]:

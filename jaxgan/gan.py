@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import flax.linen as nn
@@ -19,6 +19,7 @@ from jaxgan.codes import HEAD, Codes
 from jaxgan.config import Config, OptimConfig
 from jaxgan.errors import UserError
 from jaxgan.losses import LOSSES, GANLoss
+from jaxgan.monitor.gradients import Layer, layers_of
 from jaxgan.optim import KINDS, OptimHyper, lazy_adam, schedule_factor
 from jaxgan.regularizers import REGULARIZERS, LeCamAverages
 from jaxgan.state import AveragedNet, GANState, NetState
@@ -76,6 +77,23 @@ class GAN:
     accumulate: int
     order: str
     axis_name: str | None  # of the map over devices that the steps run under
+    watch_layers: bool  # whether steps return scalars of each layer
+
+    @cached_property
+    def layers(self) -> dict[str, tuple[Layer, ...]]:
+        """The layers that are watched, of G and of D."""
+        if not self.watch_layers:
+            return {"g": (), "d": ()}
+        g_inputs, d_inputs = _inputs(self)
+        return {
+            "g": layers_of(self.generator, *g_inputs, train=True),
+            "d": layers_of(self.discriminator, *d_inputs, train=True),
+        }
+
+    @property
+    def reads_real(self) -> bool:
+        """Whether G's loss depends on what D says of real examples."""
+        return self.loss.relativistic or self.feature_matching
 
     @property
     def input_dim(self) -> int:
@@ -156,6 +174,7 @@ def build(
         accumulate=config.train.accumulate,
         order=config.train.order,
         axis_name=axis_name,
+        watch_layers=config.monitor.layers,
     )
 
 
@@ -241,11 +260,9 @@ def init(gan: GAN, key: Array) -> GANState:
       UserError: a discriminator with batch norm under a penalty, which needs per-example gradients.
     """
     g_key, d_key = jax.random.split(key)
-    # Two examples, because batch norm of one has no variance, or a group; their values do not matter.
-    n = max(2, getattr(gan.discriminator, "minibatch_stddev", 0))
-    label = (jnp.zeros(n, jnp.int32),) if gan.num_classes else ()
-    g_variables = dict(gan.generator.init(g_key, jnp.zeros((n, gan.input_dim)), *label, train=True))
-    d_variables = dict(gan.discriminator.init(d_key, jnp.zeros((n, *gan.d_shape)), *label, train=True))
+    g_inputs, d_inputs = _inputs(gan)
+    g_variables = dict(gan.generator.init(g_key, *g_inputs, train=True))
+    d_variables = dict(gan.discriminator.init(d_key, *d_inputs, train=True))
     if "batch_stats" in d_variables and gan.regularizers:
         raise UserError(
             f"the discriminator has batch norm, which couples the examples of a batch, so the per-example gradients of "
@@ -269,3 +286,11 @@ def init(gan: GAN, key: Array) -> GANState:
     if gan.codes:
         aux["info"] = gan.g_tx(any_hyper).init((generator.params, discriminator.params))
     return GANState(jnp.int32(0), generator, discriminator, ema, aux)
+
+
+def _inputs(gan: GAN) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """What G and D can be called with to find out what they are made of; the values do not matter."""
+    # Two examples, because batch norm of one has no variance, or a group.
+    n = max(2, getattr(gan.discriminator, "minibatch_stddev", 0))
+    label = (jnp.zeros(n, jnp.int32),) if gan.num_classes else ()
+    return (jnp.zeros((n, gan.input_dim)), *label), (jnp.zeros((n, *gan.d_shape)), *label)

@@ -20,7 +20,8 @@ from jaxgan.metrics.inception import load_inception
 
 Report = Callable[[str], None]
 show: Report = partial(print, flush=True)
-WITH_TEST = ("embedded", "tfds")  # sources that have a test split of their own
+TEST = "test"
+WITH_TEST = ("embedded", "tfds")  # sources that have such a split of their own
 HELD_OUT = 10  # of the others every so many-th example is kept from the classifier
 
 
@@ -70,6 +71,33 @@ def real_examples(config: Config, source: Source | None = None) -> tuple[Source,
     return _take(chosen, np.arange(min(config.eval.num_real or len(chosen), len(chosen)))), split
 
 
+def held_out_examples(config: Config, source: Source | None = None) -> tuple[Source, str]:
+    """Examples of the data that a run is not trained on, and the name of their split; of the run's classes only.
+
+    Args:
+      config: of the run.
+      source: examples that the caller trains on in place of `config.data`.
+
+    Raises:
+      UserError: there are none, or the real examples of the scores are not all that the run is trained on.
+    """
+    d, e, why = config.data, config.eval, ""
+    if source is not None:
+        why = "examples given by the caller have no held-out split"
+    elif d.source not in WITH_TEST:
+        why = f"data.source {d.source!r} has no held-out split, as {' and '.join(WITH_TEST)} have"
+    elif d.split == TEST:
+        why = f"data.split is {TEST!r}, so that the run is trained on them"
+    elif e.split != d.split or e.num_real:
+        why = f"eval.split is {e.split!r} and eval.num_real {e.num_real}, in place of {d.split!r} and 0 (all)"
+    if why:
+        raise UserError(
+            "eval.metrics has 'memorization', which compares the distances to all training examples with those of "
+            f"held-out ones, but {why}: leave it out."
+        )
+    return load_split(config, TEST), TEST
+
+
 def extractor(config: Config, source: Source | None = None, report: Report = show) -> Features:
     """The features of `config.eval.features`; those of points are the points.
 
@@ -107,7 +135,7 @@ def labelled_splits(config: Config, source: Source | None = None) -> tuple[Sourc
     Where the source has no test split, a tenth of the examples by a fixed permutation.
     """
     if source is None and config.data.source in WITH_TEST:
-        return load_split(config, "train", whole=True), load_split(config, "test", whole=True)
+        return load_split(config, "train", whole=True), load_split(config, TEST, whole=True)
     whole = load_split(config, config.data.split, whole=True) if source is None else source
     order, held_out = permutation(len(whole), 0), max(1, len(whole) // HELD_OUT)
     return _take(whole, np.sort(order[held_out:])), _take(whole, np.sort(order[:held_out]))

@@ -28,7 +28,9 @@ class GANLoss(NamedTuple):
     `term` is one example's loss `(logit, target)` where examples have targets, 1 for real and 0 for generated, that
     `targeted_d` and `targeted_g` can move; None where only the sign or the difference of logits counts. `saturating`
     says that G maximizes D's loss on its examples rather than minimizes their loss as real ones.
-    `boundary` is the logit of an undecided D; None where logits have no absolute level.
+    `boundary` is the logit of an undecided D; None where logits have no absolute level. `sides`, of losses without
+    `term`, gives what each example adds to D's loss, `(real_logits, fake_logits) -> (terms, terms)`; None where it
+    compares logits or just adds them.
     """
 
     d: Callable[..., Array]
@@ -38,6 +40,7 @@ class GANLoss(NamedTuple):
     term: Callable[[Array, Array], Array] | None = None
     saturating: bool = False
     boundary: float | None = None
+    sides: Callable[[Array, Array], tuple[Array, Array]] | None = None
 
 
 def logits_pair(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
@@ -106,8 +109,13 @@ def hinge_d(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Ar
     >>> float(hinge_d(jnp.array([2.0, 0.0]), jnp.array([-2.0, -2.0])))
     0.5
     """
-    r, f = logits_pair(real_logits, fake_logits)
-    return mean(jax.nn.relu(1 - r)) + mean(jax.nn.relu(1 + f))
+    real, fake = hinge_sides(*logits_pair(real_logits, fake_logits))
+    return mean(real) + mean(fake)
+
+
+def hinge_sides(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
+    """relu(1 - r) and relu(1 + f), per example."""
+    return jax.nn.relu(1 - real_logits), jax.nn.relu(1 + fake_logits)
 
 
 def relativistic_paired_d(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
@@ -144,6 +152,27 @@ def cross_entropy(logits: Array, targets: Array) -> Array:
 def squared_error(logits: Array, targets: Array) -> Array:
     """1/2 (l - t)^2, per example."""
     return 0.5 * jnp.square(logits - targets)
+
+
+def d_terms(
+    loss: GANLoss,
+    real_logits: Array,
+    fake_logits: Array,
+    real_targets: Array | float = 1.0,
+    fake_targets: Array | float = 0.0,
+    mean: Mean = jnp.mean,
+) -> tuple[Array, Array] | None:
+    """What real and what generated examples add to D's loss, to look at; arguments as in `targeted_d`.
+
+    None where the loss compares logits, and for Wasserstein's, whose terms are the mean logits.
+    """
+    r, f = logits_pair(real_logits, fake_logits)
+    if loss.term is not None:
+        return mean(loss.term(r, _like(real_targets, r))), mean(loss.term(f, _like(fake_targets, f)))
+    if loss.sides is not None:
+        real, fake = loss.sides(r, f)
+        return mean(real), mean(fake)
+    return None
 
 
 def targeted_d(
@@ -202,7 +231,7 @@ def _term(loss: GANLoss) -> Callable[[Array, Array], Array]:
     return loss.term
 
 
-def _like(targets: Array, logits: Array) -> Array:
+def _like(targets: Array | float, logits: Array) -> Array:
     if jnp.shape(targets) not in ((), jnp.shape(logits)):
         raise ValueError(f"targets {jnp.shape(targets)} and logits {jnp.shape(logits)} differ in shape.")
     return jnp.asarray(targets, logits.dtype)
@@ -213,7 +242,7 @@ LOSSES: dict[str, GANLoss] = {
     "non_saturating": GANLoss(minimax_d, non_saturating_g, term=cross_entropy, boundary=0.0),
     "least_squares": GANLoss(least_squares_d, least_squares_g, term=squared_error, boundary=0.5),
     "wasserstein": GANLoss(wasserstein_d, wasserstein_g),
-    "hinge": GANLoss(hinge_d, wasserstein_g, boundary=0.0),
+    "hinge": GANLoss(hinge_d, wasserstein_g, boundary=0.0, sides=hinge_sides),
     "relativistic_paired": GANLoss(relativistic_paired_d, relativistic_paired_g, relativistic=True),
     "relativistic_average": GANLoss(relativistic_average_d, relativistic_average_g, relativistic=True, coupled=True),
 }

@@ -16,12 +16,14 @@ from jaxgan.codes import HEAD, draw
 from jaxgan.draws import AUGMENT, CODES, NOISE, Z, latents, per_example, stream
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, Hyper
+from jaxgan.monitor.gradients import sigma_scalars
 from jaxgan.nn.spectral_norm import SPECTRAL_STATS
 from jaxgan.state import GANState, Params, Stats
 from jaxgan.targets import annealed, instance_noise
 
 Array = jax.Array
 Batch = dict[str, Array]  # "image" f[B, ...] in the generator's output range, "label" i32[B]
+WATCHED = "intermediates"  # Flax's collection of what modules tell besides what they return
 
 
 @jax.tree_util.register_dataclass
@@ -45,11 +47,13 @@ def examples_of(gan: GAN, batch: Batch, key: Array) -> Examples:
 
 
 class Generated(NamedTuple):
-    """Images of a training pass, moved statistics, and the derivative: d loss / d images -> (d loss / d params,)."""
+    """Images of a training pass, moved statistics, the derivative d loss / d images -> (d loss / d params,), and
+    the scalars of spectral norm."""
 
     images: Array
     stats: Stats
     pullback: Callable[[Array], tuple[Params]]
+    sigmas: dict[str, Array]
 
 
 def g_inputs(gan: GAN, key: Array, indices: Array, truncation: float | None = None) -> Array:
@@ -63,11 +67,14 @@ def generate(gan: GAN, params: Params, stats: Stats, z: Array, label: Array | No
 
     def images(params: Params) -> tuple[Array, Stats]:
         return gan.generator.apply(  # type: ignore[return-value]
-            {"params": params, **stats}, z, *given(label), train=True, mutable=list(stats)
+            {"params": params, **stats}, z, *given(label), train=True, mutable=[*stats, WATCHED]
         )
 
     fake, pullback, moved = jax.vjp(images, params, has_aux=True)
-    return Generated(fake, {**stats, **moved}, pullback)
+    moved = {**stats, **moved}
+    sigmas = sigma_scalars("g", gan.layers["g"], moved)
+    moved.pop(WATCHED, None)
+    return Generated(fake, moved, pullback, sigmas)
 
 
 def given(label: Array | None) -> tuple[Array, ...]:
@@ -115,8 +122,19 @@ def discriminate(
     gan: GAN, params: Params, stats: Stats, x: Array, label: Array | None, *, train: bool, move_spectral: bool = False
 ) -> tuple[DOutput, Stats]:
     """D's output and its moved statistics; u and v of spectral norm move only where asked."""
+    out, moved = _judge(gan, params, stats, x, label, train=train, move_spectral=move_spectral)
+    moved.pop(WATCHED, None)
+    return out, moved
+
+
+def _judge(
+    gan: GAN, params: Params, stats: Stats, x: Array, label: Array | None, *, train: bool, move_spectral: bool = False
+) -> tuple[DOutput, Stats]:
+    """`discriminate`, with what is watched among the statistics."""
     mutable = [name for name in stats if train and (move_spectral or name != SPECTRAL_STATS)]
-    out, moved = gan.discriminator.apply({"params": params, **stats}, x, *given(label), train=train, mutable=mutable)
+    out, moved = gan.discriminator.apply(
+        {"params": params, **stats}, x, *given(label), train=train, mutable=[*mutable, WATCHED]
+    )
     if not isinstance(out, DOutput):  # a caller's own module may return bare logits
         out = DOutput(out, out, {})
     wanted = [{"auxiliary": "class", "class_fake": "class_fake"}.get(gan.d_conditioning), HEAD if gan.codes else None]
@@ -131,17 +149,25 @@ def discriminate(
 
 def discriminate_both(
     gan: GAN, params: Params, stats: Stats, real: Array, fake: Array, label: Array | None, *, move_spectral: bool
-) -> tuple[DOutput, DOutput, Stats]:
+) -> tuple[DOutput, DOutput, Stats, dict[str, Array]]:
     """D on real and fake in one pass, or in two where batch norm would mix them; u and v move once either way.
 
     In two also where a penalty passes real or fake through D once more: XLA finds that it is the same pass.
+
+    Returns:
+      D's outputs, its moved statistics, and the scalars of spectral norm.
     """
+    layers = gan.layers["d"]
     if "batch_stats" in stats or (gan.regularizers and gan.interval == 1):
-        real_out, stats = discriminate(gan, params, stats, real, label, train=True, move_spectral=move_spectral)
+        real_out, stats = _judge(gan, params, stats, real, label, train=True, move_spectral=move_spectral)
+        sigmas = sigma_scalars("d", layers, stats)
+        stats.pop(WATCHED, None)
         fake_out, stats = discriminate(gan, params, stats, fake, label, train=True)
-        return real_out, fake_out, stats
+        return real_out, fake_out, stats, sigmas
     both = jnp.concatenate([real.astype(fake.dtype), fake])
     labels = None if label is None else jnp.concatenate([label, label])
-    out, stats = discriminate(gan, params, stats, both, labels, train=True, move_spectral=move_spectral)
+    out, stats = _judge(gan, params, stats, both, labels, train=True, move_spectral=move_spectral)
+    sigmas = sigma_scalars("d", layers, stats)
+    stats.pop(WATCHED, None)
     real_out, fake_out = (jax.tree.map(lambda x, half=half: jnp.split(x, 2)[half], out) for half in (0, 1))
-    return real_out, fake_out, stats
+    return real_out, fake_out, stats, sigmas

@@ -18,7 +18,7 @@ from jaxgan.data import Source, to_floats
 from jaxgan.draws import seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN
-from jaxgan.judge import Report, extractor, real_examples, show
+from jaxgan.judge import Report, extractor, held_out_examples, real_examples, show
 from jaxgan.metrics import METRICS, Extracted, Protocol, Score, measure, weights
 from jaxgan.metrics.labelled import content_hash
 from jaxgan.metrics.scores import tag
@@ -47,7 +47,7 @@ class Reference:
       resamples: for the intervals of the scores; 0 spares them.
 
     Raises:
-      UserError: as `judge.extractor` and `judge.real_examples`.
+      UserError: as `judge.extractor`, `judge.real_examples` and, for scores that need them, `held_out_examples`.
     """
 
     def __init__(
@@ -59,13 +59,20 @@ class Reference:
         resamples: int = 0,
     ):
         self.config, self.devices, self._report, self._resamples = config, devices, report, resamples
+        wanted = [METRICS[name] for name in config.eval.metrics if name in METRICS]
+        # First of all, since it may refuse.
+        held_out = held_out_examples(config, source) if any("held_out" in m.needs_real for m in wanted) else None
         self.features = extractor(config, source, report)
         self._variables = devices.put(self.features.variables)
         self._extract = devices.map_examples(self.features.apply)
         n = len(devices.devices)
         self.block = max(1, min(BLOCK // n, self.features.block)) * n  # examples per call
         self.source, self.split = real_examples(config, source)
-        self.real = self._real()
+        self.real = Extracted(
+            self._features(self.source, self.split),
+            labels=self.source.labels,
+            held_out=self._features(*held_out) if held_out else None,
+        )
 
     def scores(self, blocks: Iterator[Any], num: int, labels: np.ndarray | None = None, **origin) -> dict[str, Score]:
         """The scores of examples, by the name of their metric, in the order of `eval.metrics`.
@@ -128,21 +135,21 @@ class Reference:
             images = to_floats(read(np.minimum(positions, num - 1)), self.config.model.output)
             yield self.devices.split(images)
 
-    def _real(self) -> Extracted:
-        """Features of the real examples, from the cache where they are known."""
-        output, source = self.config.model.output, self.source
+    def _features(self, source: Source, split: str) -> np.ndarray:
+        """Features f[N, F] of real examples, from the cache where they are known."""
+        output = self.config.model.output
         if isinstance(source.examples, np.ndarray):
             what = content_hash(source, output)
         else:  # reading them all is what the cache is to spare
             what = hashlib.sha256(source.labels.tobytes()).hexdigest()
-        parts = (source.name, self.split, source.shape, len(source), what, output)
+        parts = (source.name, split, source.shape, len(source), what, output)
         key = hashlib.sha256(repr((*parts, self.features.name, self.features.hash)).encode()).hexdigest()[:16]
         path = weights.cache_path(f"real_{self.features.name}-{key}.npz")
         if cached := weights.recall(path, key):
-            return Extracted(cached[0]["real"]["features"], labels=source.labels)
-        real = self._extracted(self._blocks(source.read, len(source)), len(source), source.name)
-        weights.remember(path, {"real": {"features": real.features}}, key, data=source.name)
-        return Extracted(real.features, labels=source.labels)
+            return cached[0]["real"]["features"]
+        features = self._extracted(self._blocks(source.read, len(source)), len(source), source.name).features
+        weights.remember(path, {"real": {"features": features}}, key, data=source.name)
+        return features
 
     def _extracted(self, blocks: Iterator[Any], num: int, what: str) -> Extracted:
         """Features and logits of the first `num` examples."""

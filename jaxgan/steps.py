@@ -12,7 +12,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import lax
 
 from jaxgan.architectures import DOutput
@@ -22,6 +21,7 @@ from jaxgan.combinations import coupled_terms
 from jaxgan.config import Config
 from jaxgan.draws import D_FAKE, D_REAL, G_FAKE, G_REAL, stream
 from jaxgan.gan import GAN, Hyper
+from jaxgan.monitor.gradients import update_scalars
 from jaxgan.objectives import Metrics, d_objective, g_objective, penalties
 from jaxgan.passes import (
     Batch,
@@ -183,8 +183,11 @@ def _update_d(
         fake = show(gan, fake, key, D_FAKE, e.indices, state, hyper)
 
         def loss_fn(params: Params):
-            real_out, fake_out, moved = discriminate_both(gan, params, stats, real, fake, e.label, move_spectral=first)
+            real_out, fake_out, moved, sigmas = discriminate_both(
+                gan, params, stats, real, fake, e.label, move_spectral=first
+            )
             loss, metrics = d_objective(gan, hyper, real_out, fake_out, e, key)
+            metrics |= sigmas
             averages = state.aux.get("lecam")
             if averages is not None:
                 logits = real_out.logits, fake_out.logits
@@ -209,8 +212,9 @@ def _update_d(
         seen = len(examples.real) * (lax.psum(1, gan.axis_name) if gan.axis_name else 1)
         aux["ada_p"] = ada_update(aux["ada_p"], metrics["ada/sign"], seen, target, kimg)
         metrics["ada/p"] = aux["ada_p"]
-    metrics["grad_norm/d"] = optax.tree.norm(grads)
-    return dataclasses.replace(state, discriminator=_next_d(gan, state, grads, stats, hyper), aux=aux), metrics
+    d = _next_d(gan, state, grads, stats, hyper)
+    metrics |= update_scalars("d", gan.layers["d"], grads, state.discriminator.params, d.params)
+    return dataclasses.replace(state, discriminator=d, aux=aux), metrics
 
 
 def _update_by_penalties(
@@ -256,16 +260,16 @@ def _update_g(
                 return discriminate(gan, d.params, d.stats, x, e.label, train=True)[0]
 
             fake_out = judge(fake, G_FAKE)
-            real_out = judge(e.real, G_REAL) if gan.loss.relativistic or gan.feature_matching else fake_out
+            real_out = judge(e.real, G_REAL) if gan.reads_real else fake_out
             return g_objective(gan, hyper, real_out, fake_out, e)
 
         by_images, metrics = jax.grad(loss_fn, has_aux=True)(made.images)
         (grads,) = made.pullback(by_images)
-        return grads, made.stats, metrics, None
+        return grads, made.stats, metrics | made.sigmas, None
 
     grads, stats, metrics, _ = in_parts(gan.accumulate, part, state.generator.stats, examples)
     grads, stats, metrics = synchronize((grads, stats, metrics), gan.axis_name)
     generator = update_net(gan.g_tx, hyper.g_optim, gan.g_schedule(state.step), state.generator, grads, stats)
     ema = ema_update(state.ema, generator, state.step, hyper.ema_decay)
-    state = dataclasses.replace(state, step=state.step + 1, generator=generator, ema=ema)
-    return state, {**metrics, "grad_norm/g": optax.tree.norm(grads)}
+    metrics |= update_scalars("g", gan.layers["g"], grads, state.generator.params, generator.params)
+    return dataclasses.replace(state, step=state.step + 1, generator=generator, ema=ema), metrics

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from jaxgan import actions, attempts, history
+from jaxgan import actions, attempts, history, preflight
 from jaxgan import workdir as workdirs
 from jaxgan.architectures import ARCHITECTURES
 from jaxgan.attempts import Attempt
@@ -26,16 +26,18 @@ from jaxgan.data import Source, as_source, check_range, make_batch, prefetch
 from jaxgan.draws import Keys, seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, build, init, make_hyper
+from jaxgan.histograms import Histograms
 from jaxgan.interrupts import interruptible
 from jaxgan.judge import load_split
 from jaxgan.monitor.doctor import Finding, first_problem
 from jaxgan.parallel import AXIS, Devices, check_divisible, scan_steps
+from jaxgan.scalars import packed
 from jaxgan.scoring import Reference, Scorer
 from jaxgan.start import find_donor, first_state
 from jaxgan.state import GANState
 from jaxgan.steps import train_step
 from jaxgan.watch import Watch, diagnose_log
-from jaxgan.writers import JsonlWriter, SummaryWriter, metric_writers, periodic_actions
+from jaxgan.writers import JsonlWriter, SummaryWriter, metric_writers
 
 
 def train(
@@ -132,7 +134,7 @@ def _opened(run: Path, config: Config, example: dict[str, Any], devices: Devices
 def _programs(config: Config, gan: GAN, devices: Devices) -> dict[bool, Callable]:
     # Whether a step has the penalties is decided here, between two programs, of which the second may never be compiled.
     k = config.train.steps_per_call
-    return {p: devices.map(scan_steps(partial(train_step, gan, penalize=p), k)) for p in (True, False)}
+    return {p: devices.map(packed(scan_steps(partial(train_step, gan, penalize=p), k))) for p in (True, False)}
 
 
 def _train(game: Game, attempt: Attempt, donor: GANState | None) -> tuple[GANState, Finding | None]:
@@ -150,6 +152,8 @@ def _train(game: Game, attempt: Attempt, donor: GANState | None) -> tuple[GANSta
             return state, None
         if watch.problem and config.monitor.on_finding != "warn":  # killed before it was rolled back
             return state, watch.problem
+        if config.monitor.preflight and not number and not int(state.step):
+            preflight.look(run, config, gan, state, game.source, len(game.devices.devices))
         own: list[Any] = [SummaryWriter(os.fspath(run)), JsonlWriter(run / "metrics.jsonl"), watch]
         for each in own:
             stack.callback(each.close)
@@ -200,20 +204,23 @@ def _loop(
     first, k, n, every = int(state.step), t.steps_per_call, gan.d_steps_per_g_step, config.eval.every
     progress, save = actions.Progress(t.num_steps, t.batch_size), actions.Save(checkpoints, writer)
     due = _actions(game, attempt, keys, state, progress, save, watch, writer)
+    make = partial(
+        make_batch,
+        source,
+        seed=config.seed + (number << 32),  # each attempt has an order of its own
+        batch_size=t.batch_size,
+        output=config.model.output,
+        horizontal_flip=config.data.horizontal_flip,
+    )
 
     def batches(call: int) -> dict[str, np.ndarray]:
-        make = partial(
-            make_batch,
-            source,
-            seed=config.seed + (number << 32),  # each attempt has an order of its own
-            batch_size=t.batch_size,
-            output=config.model.output,
-            horizontal_flip=config.data.horizontal_flip,
-        )
         return devices.shard([make(i) for i in range(call * k * n, (call + 1) * k * n)])
 
     key, hyper = devices.put(keys.train), devices.put(make_hyper(config))
-    before: dict[str, Any] = {}
+    if config.monitor.histograms_every:
+        histograms = Histograms(gan, devices, key, hyper, make, writer)
+        due.append(actions.at_steps(config.monitor.histograms_every, t.num_steps, histograms))
+    before: Mapping[str, Any] = {}
     print(
         f"training on {source.name} ({len(source)} examples), {len(devices.devices)} device(s), "
         f"from step {first}; compiling ...",
@@ -277,14 +284,7 @@ def _actions(
         *([actions.at_steps(every, t.num_steps, save)] if scorer else []),
     ]
     if t.profile_at:
-        profile = periodic_actions.Profile(
-            logdir=os.fspath(run),
-            num_profile_steps=t.profile_steps,
-            profile_duration_ms=None,
-            first_profile=t.profile_at,
-            every_secs=None,
-        )
-        due.append(lambda step, **_: profile(step))
+        due.append(actions.profiling(run, t.profile_at, t.profile_steps))
     return due
 
 

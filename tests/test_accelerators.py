@@ -75,5 +75,5 @@ def test_work_counts_the_bytes_of_state_and_batch():
     )
     g, d = 3 * 4 + 4 + 4 * 2 + 2, 2 * 4 + 4 + 4 + 1
     state = 4 * (3 * (g + d) + g) + 4 * 3  # parameters and two moments each, G's average; three counters
-    batch, hypers, metrics = 8 * (2 * 4 + 4), 4 * 28, 4 * 8
+    batch, hypers, metrics = 8 * (2 * 4 + 4), 4 * 28, 4 * (14 + 2 * 2 * 2)  # two of each of four layers
     assert work(c, (2,)).least == 2 * state + batch + hypers + metrics

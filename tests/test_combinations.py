@@ -54,6 +54,15 @@ REFUSED = [
         ),
         r"regularizers.interval is 2 and train.steps_per_call 2: .* set one of them to 1",
     ),
+    (
+        dict(
+            model__g_batch_norm=False,
+            train__steps_per_call=2,
+            train__log_every=2,
+            monitor__histograms_every=3,
+        ),
+        r"monitor.histograms_every is 3: it must be a multiple of train.steps_per_call, 2",
+    ),
     (dict(loss__name="hinge", **CLASS_FAKE), r"loss.name is 'hinge', but with .*'class_fake' .* 'non_saturating'"),
     (dict(targets__smoothing=0.1, **CLASS_FAKE), r"targets.smoothing would move .* 'class_fake' the targets are class"),
     (dict(targets__traced=True, **CLASS_FAKE), r"targets.traced would move .* the targets are classes"),

@@ -57,14 +57,16 @@ def test_draw_curves_draws_the_panels_there_are(tmp_path, figures):
     write(tmp_path / "m.jsonl", rows)
     curves.draw_curves(tmp_path / "m.jsonl", tmp_path / "sub" / "curves.png")
     [figure] = figures
-    drawn = {axes.get_ylabel(): {line.get_label(): line.get_xydata() for line in axes.lines} for axes in figure.axes}
+    drawn = {
+        axes.get_title("left"): {line.get_label(): line.get_xydata() for line in axes.lines} for axes in figure.axes
+    }
     assert {title: list(lines) for title, lines in drawn.items()} == {
         "loss": ["loss/d", "loss/g"],
         "P(real)": ["score/real"],
-        "fid_10k": ["eval/fid_10k", "best: 12.5 at step 40"],
+        "fid_10k": ["_child0", "best: 12.5 at step 40"],
     }
     np.testing.assert_allclose(drawn["loss"]["loss/d"], [(s, 1 / s) for s in range(1, 41)])
-    np.testing.assert_allclose(drawn["fid_10k"]["eval/fid_10k"], [(40, 12.5)])
+    np.testing.assert_allclose(drawn["fid_10k"]["_child0"], [(40, 12.5)])
     with Image.open(tmp_path / "sub" / "curves.png") as image:
         assert image.format == "PNG" and image.size == (800, 700)
         assert len(np.unique(np.asarray(image.convert("L")))) > 10
@@ -82,7 +84,7 @@ def test_draw_curves_marks_the_best_the_ends_and_the_findings(tmp_path, figures)
         SimpleNamespace(kind="mode_hopping", severity="info", step=10, until=20),
     ]
     curves.draw_curves(tmp_path / "m.jsonl", tmp_path / "curves.png", found)
-    panels = {axes.get_ylabel(): axes for axes in figures[0].axes}
+    panels = {axes.get_title("left"): axes for axes in figures[0].axes}
     for title, best in (("kid_1k", (30, 1.0)), ("recall_1k", (10, 5.0))):
         np.testing.assert_array_equal(panels[title].lines[1].get_xydata(), [best])
     widths = {line.get_label(): line.get_linewidth() for line in panels["gradient norm of G"].lines}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import damage
-from jaxgan.metrics import DAMAGES, METRICS, Protocol
+from jaxgan.metrics import DAMAGES, Protocol
 from jaxgan.metrics.features import random_network
 
 
@@ -27,7 +27,7 @@ def test_damages_are_those_that_scores_name():
 
 def test_sets_are_of_one_size_and_share_no_image_with_the_real_half(images):
     real, fakes = damage.sets(images, LABELS, seed=0)
-    found = dict(fakes)
+    found = {key: fake for key, fake, _ in fakes}
     assert len(real) == 60 and len({len(fake) for fake in found.values()}) == 1
     for (name, _), fake in found.items():
         if name in ("none", "dropped_modes"):
@@ -36,9 +36,9 @@ def test_sets_are_of_one_size_and_share_no_image_with_the_real_half(images):
 
 def test_dropped_classes_are_missing(images):
     class_of = {gray: label for gray, label in zip(images[:, 0, 0, 0].tolist(), LABELS.tolist(), strict=True)}
-    for (name, strength), fake in damage.sets(images, LABELS, seed=0)[1]:
+    for (name, strength), fake, labels in damage.sets(images, LABELS, seed=0)[1]:
         if name == "dropped_modes":
-            assert min(class_of[gray] for gray in grays(fake)) == strength
+            assert min(class_of[gray] for gray in grays(fake)) == labels.min() == strength
 
 
 def values(name, *rows):
@@ -64,6 +64,6 @@ def test_table_has_a_row_for_each_set_and_verdict(images):
     protocol = Protocol("random", "0", "arrays", "test", 1, 1)
     found, protocol = damage.score(images, LABELS, random_network((8, 8, 1)), 2, protocol)
     lines = damage.table(found)
-    assert len(lines) == 2 + 10 + 3 and all(line.count("|") == len(METRICS) + 2 for line in lines)
-    assert (protocol.n_real, protocol.n_fake) == (60, len(damage.sets(images, LABELS, 1)[1].__next__()[1]))
-    assert all(len(found[("noise", 0.4)][name]) == 2 for name in METRICS)
+    assert len(lines) == 2 + 10 + 3 and all(line.count("|") == len(damage.SCORES) + 2 for line in lines)
+    assert (protocol.n_real, protocol.n_fake) == (60, len(next(damage.sets(images, LABELS, 1)[1])[1]))
+    assert all(len(found[("noise", 0.4)][name]) == 2 for name in damage.SCORES)

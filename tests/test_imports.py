@@ -28,6 +28,7 @@ LAYERS = (
         "optim",
         "synchronize",
         "regularizers",
+        "scalars",
         "state",
         "metrics",
         "memory",
@@ -46,8 +47,9 @@ LAYERS = (
     {"objectives"},
     {"steps"},
     {"parallel", "checkpoint", "workdir", "writers"},
-    {"scoring", "attempts", "watch"},
+    {"scoring", "attempts", "watch", "preflight"},
     {"actions"},
+    {"histograms"},
     {"sampling"},
     {"evaluate", "views"},
     {"report"},
@@ -60,7 +62,7 @@ THIRD_PARTY = {
     "data": {"absl", "numpy", "PIL", "mlxtend", "sklearn", "tensorflow_datasets"},
     # scipy: the Hungarian method and exact distances; absl: a warning where a cache is damaged.
     "metrics": {"jax", "flax", "optax", "numpy", "scipy", "absl"},
-    "monitor": {"numpy", "matplotlib"},
+    "monitor": {"jax", "flax", "numpy", "matplotlib"},
     "grid": {"numpy", "PIL"},
     "memory": set(),
 }

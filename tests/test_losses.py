@@ -5,7 +5,7 @@ import pytest
 from jax.test_util import check_grads
 from numpy.testing import assert_allclose
 
-from jaxgan.losses import LOSSES, targeted_d, targeted_g
+from jaxgan.losses import LOSSES, d_terms, targeted_d, targeted_g
 
 R = np.array([2.0, -1.0, 0.3, 0.0])
 F = np.array([-0.5, 1.5, 0.0, -3.0])
@@ -179,3 +179,13 @@ def test_loss_boundary_is_where_the_best_d_of_equal_distributions_sits(name):
 def test_targeted_losses_refuse_targets_of_another_shape(name):
     with pytest.raises(ValueError, match="differ in shape"):
         targeted_d(LOSSES[name], jnp.float32(R), jnp.float32(F), jnp.ones((4, 1)), jnp.zeros(4))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_terms_of_d_add_up_to_its_loss(name):
+    terms = d_terms(LOSSES[name], jnp.float32(R), jnp.float32(F))
+    if LOSSES[name].relativistic or name == "wasserstein":
+        assert terms is None
+    else:
+        assert_allclose(sum(terms), FORMULAS[name][0](R, F), rtol=1e-6)
+        assert_allclose(terms[1], d_terms(LOSSES[name], jnp.float32(-R), jnp.float32(F))[1])  # of generated ones alone

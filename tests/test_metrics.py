@@ -1,6 +1,7 @@
 """What holds for every score in `METRICS`."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -27,16 +28,21 @@ def digits():
 @pytest.fixture(scope="module")
 def halves(digits):
     images, labels, judge = digits
-    return [Extracted(*judge(images[i::2]), labels[i::2]) for i in (0, 1)]
+    first, second = (Extracted(*judge(images[i::2]), labels[i::2]) for i in (0, 1))
+    # To each of them some of the other half are held out.
+    return [dataclasses.replace(x, held_out=other.features[:50]) for x, other in ((first, second), (second, first))]
 
 
 def damaged(images, labels, damage, strength):
+    """Damaged images, and their labels."""
     if damage == "blur":
-        return gaussian_filter(images, (0, strength, strength, 0))
+        return gaussian_filter(images, (0, strength, strength, 0)), labels
     if damage == "noise":
-        return np.clip(images + strength * np.random.RandomState(0).randn(*images.shape), -1, 1).astype(np.float32)
+        noise = strength * np.random.RandomState(0).randn(*images.shape)
+        return np.clip(images + noise, -1, 1).astype(np.float32), labels
     kept = np.flatnonzero(labels >= strength)
-    return images[kept[np.arange(len(images)) % len(kept)]]
+    kept = kept[np.arange(len(images)) % len(kept)]
+    return images[kept], labels[kept]
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +51,13 @@ def series(digits, halves):
     images, labels, judge = digits
     images, labels = images[1::2], labels[1::2]
     return {
-        damage: [halves[1], *(Extracted(*judge(damaged(images, labels, damage, s))) for s in strengths)]
+        damage: [halves[1], *(extracted(judge, *damaged(images, labels, damage, s)) for s in strengths)]
         for damage, strengths in STRENGTHS.items()
     }
+
+
+def extracted(judge, images, labels):
+    return Extracted(*judge(images), labels)
 
 
 def value(name, real, fake, seed=0):
@@ -56,7 +66,7 @@ def value(name, real, fake, seed=0):
 
 def permuted(x, seed):
     order = np.random.RandomState(seed).permutation(len(x))
-    return Extracted(x.features[order], x.logits[order], x.labels[order])
+    return Extracted(x.features[order], x.logits[order], x.labels[order], x.held_out[order[order < 50]])
 
 
 @pytest.mark.parametrize(("name", "damage"), [(n, d) for n, m in METRICS.items() for d in sorted(m.sees)])
@@ -112,17 +122,18 @@ def test_score_tells_its_protocol(name, halves):
 @each
 def test_sees_and_needs_name_what_there_is(name):
     fields = {field.name for field in dataclasses.fields(Extracted)}
-    assert METRICS[name].sees <= set(DAMAGES) and METRICS[name].needs <= fields
+    assert METRICS[name].sees <= set(DAMAGES) and METRICS[name].needs | METRICS[name].needs_real <= fields
 
 
 @each
 def test_missing_input_is_named(name, halves):
-    bare = Extracted(halves[1].features)
-    if METRICS[name].needs == {"features"}:
-        assert np.isfinite(value(name, halves[0], bare))
+    bare = [Extracted(half.features) for half in halves]
+    missing = (METRICS[name].needs | METRICS[name].needs_real) - {"features"}
+    if not missing:
+        assert np.isfinite(value(name, *bare))
     else:
-        with pytest.raises(ValueError, match=f"'{name}' needs logits"):
-            value(name, halves[0], bare)
+        with pytest.raises(ValueError, match=f"'{name}' needs {sorted(missing)[0]}"):
+            value(name, *bare)
 
 
 def test_intervals_hold_their_values(halves):
@@ -152,3 +163,36 @@ def test_large_sets_go_by_subsets(halves, monkeypatch):
 def test_diversity_of_equal_real_examples_is_refused(halves):
     with pytest.raises(ValueError, match="real features are all the same"):
         value("diversity", Extracted(np.ones((5, 3))), Extracted(np.eye(3)))
+
+
+def test_memorization_is_the_ratio_of_median_distances():
+    random = np.random.RandomState(0)
+    train, held_out, fake = (random.randn(n, 3) for n in (700, 9, 5))  # more than a block
+    medians = []
+    for queries in (fake, held_out):
+        nearest = [min(math.dist(query, example) for example in train) for query in queries]
+        medians.append(sorted(nearest)[len(nearest) // 2])
+    real = Extracted(train, held_out=held_out)
+    assert value("memorization", real, Extracted(fake)) == pytest.approx(medians[0] / medians[1], rel=1e-9)
+
+
+def test_memorization_is_0_of_copies_and_1_of_other_examples_of_the_data():
+    random = np.random.RandomState(0)
+    train, held_out, new = (random.randn(n, 8).astype(np.float32) for n in (600, 300, 300))
+    real = Extracted(train, held_out=held_out)
+    assert value("memorization", real, Extracted(train[:300])) == 0
+    assert value("memorization", real, Extracted(train[:300] + np.float32(0.01))) == pytest.approx(0, abs=0.05)
+    assert value("memorization", real, Extracted(new)) == pytest.approx(1, abs=0.05)
+
+
+def test_memorization_beside_held_out_copies_is_refused():
+    train = np.random.RandomState(0).randn(20, 3)
+    with pytest.raises(ValueError, match="held-out examples are among the real ones"):
+        value("memorization", Extracted(train, held_out=train[:5]), Extracted(train))
+
+
+@pytest.mark.parametrize(("asked", "expected"), [([0, 1, 2, 2], 1.0), ([0, 1, 2, 0], 0.75), ([1, 2, 0, 0], 0.0)])
+def test_class_accuracy_is_the_share_of_examples_of_the_class_asked_for(asked, expected):
+    fake = Extracted(np.zeros((4, 2)), np.eye(3)[[0, 1, 2, 2]], np.array(asked))
+    score = measure("class_accuracy", fake, fake, PROTOCOL)
+    assert score.value == expected and score.protocol.details == "3 classes"

@@ -55,9 +55,91 @@ def test_objectives_of_a_plain_game_are_its_loss(outputs, examples, key):
     real, fake = outputs
     loss, metrics = d_objective(gan, hyper, *outputs, examples, key)
     assert loss == LOSSES["non_saturating"].d(real.logits, fake.logits)
-    assert metrics.keys() == {"score/real", "score/fake", "logits/real", "logits/fake"}
+    per_kind = {f"{group}/{kind}" for group in ("score", "logits", "accuracy") for kind in ("real", "fake")}
+    assert metrics.keys() == per_kind | {"loss/d_real", "loss/d_fake", "loss/d_halved"}
     loss, metrics = g_objective(gan, hyper, *outputs, examples)
     assert loss == LOSSES["non_saturating"].g(real.logits, fake.logits) == metrics["loss/g"]
+    assert metrics.keys() == {"loss/g", "score/fake_after"}
+    assert_allclose(metrics["score/fake_after"], expit(np.float64(fake.logits)).mean(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_terms_of_the_loss_are_told_apart_where_they_can_be(name, outputs, examples, key):
+    r, f = (np.float64(out.logits) for out in outputs)
+    entropies = (np.logaddexp(0, -r).mean(), np.logaddexp(0, f).mean())
+    expected = {
+        "minimax": entropies,
+        "non_saturating": entropies,
+        "least_squares": (((r - 1) ** 2).mean() / 2, (f**2).mean() / 2),
+        "hinge": (np.maximum(1 - r, 0).mean(), np.maximum(1 + f, 0).mean()),
+    }
+    loss, metrics = d_objective(*parts(loss__name=name), *outputs, examples, key)
+    if name not in expected:
+        assert not {"loss/d_real", "loss/d_fake", "loss/d_halved"} & metrics.keys()
+        return
+    assert_allclose([metrics["loss/d_real"], metrics["loss/d_fake"]], expected[name], rtol=1e-6)
+    assert_allclose([loss, 2 * metrics["loss/d_halved"]], sum(expected[name]), rtol=1e-6)
+
+
+def test_terms_of_the_loss_follow_the_targets(outputs, examples, key):
+    r, f = (np.float64(out.logits) for out in outputs)
+    found = d_objective(*parts(targets__smoothing=0.1), *outputs, examples, key).metrics
+    real = (0.9 * np.logaddexp(0, -r) + 0.1 * np.logaddexp(0, r)).mean()
+    assert_allclose([found["loss/d_real"], found["loss/d_fake"]], [real, np.logaddexp(0, f).mean()], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"regularizers__r1": 1.0},
+        {"regularizers__lecam": 1.0},
+        {"model__d_conditioning": "auxiliary", **CONDITIONED},
+        {"regularizers__r1": 1.0, "model__d_conditioning": "class_fake", **CONDITIONED},
+    ],
+    ids=["penalty", "lecam", "classes", "class_fake"],
+)
+def test_adversarial_loss_is_apart_where_more_is_added_to_it(options, outputs, examples, key):
+    gan, hyper = parts(**options)
+    found = d_objective(gan, hyper, *outputs, examples, key).metrics
+    assert_allclose(found["loss/d_adversarial"], found["loss/d_real"] + found["loss/d_fake"], rtol=1e-6)
+    if "class_fake" not in options.values():
+        expected = LOSSES["non_saturating"].d(*(out.logits for out in outputs))
+        assert_allclose(found["loss/d_adversarial"], expected, rtol=1e-6)
+
+
+def test_adversarial_loss_is_not_said_twice(outputs, examples, key):
+    for options in ({}, {"regularizers__r1": 1.0, "regularizers__interval": 4}):
+        assert "loss/d_adversarial" not in d_objective(*parts(**options), *outputs, examples, key).metrics
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"loss__name": "least_squares"}, {"loss__name": "hinge"}, {"targets__flip": True}],
+    ids=["at 0", "at 1/2", "hinge", "flipped"],
+)
+def test_accuracy_is_the_share_on_the_right_side(options, outputs, examples, key):
+    found = d_objective(*parts(**options), *outputs, examples, key).metrics
+    boundary = 0.5 if options.get("loss__name") == "least_squares" else 0
+    right = [np.asarray(outputs[0].logits) > boundary, np.asarray(outputs[1].logits) < boundary]
+    shares = [(~side if "targets__flip" in options else side).mean() for side in right]
+    assert 0 < shares[0] < 1 and 0 < shares[1] < 1
+    assert_allclose([found["accuracy/real"], found["accuracy/fake"]], shares, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["wasserstein", "relativistic_paired", "relativistic_average"])
+def test_accuracy_is_not_told_where_logits_have_no_level(name, outputs, examples, key):
+    found = d_objective(*parts(loss__name=name), *outputs, examples, key).metrics
+    assert not [metric for metric in found if metric.startswith("accuracy")]
+
+
+def test_scores_after_the_update_are_told_where_they_cost_nothing(outputs, examples):
+    real, fake = (expit(np.float64(out.logits)).mean() for out in outputs)
+    paired = g_objective(*parts(loss__name="relativistic_paired"), *outputs, examples).metrics
+    assert_allclose([paired["score/real_after"], paired["score/fake_after"]], [real, fake], rtol=1e-6)
+    flipped = g_objective(*parts(targets__flip=True), *outputs, examples).metrics
+    assert_allclose(flipped["score/fake_after"], 1 - fake, rtol=1e-6)
+    before = g_objective(*parts(train__order="g_first"), *outputs, examples).metrics
+    assert before.keys() == {"loss/g"}  # there G's step comes first
 
 
 def test_class_fakes_objectives_are_cross_entropies_over_classes_and_generated(outputs, examples, key):
@@ -76,8 +158,10 @@ def test_auxiliary_adds_the_class_losses_of_real_and_generated_examples(outputs,
     expected = d_objective(plain, plain_hyper, *outputs, examples, key).loss + 0.5 * (real + fake)
     assert_allclose(loss, expected, rtol=1e-6)
     assert_allclose([metrics["loss/class_real"], metrics["loss/class_fake"]], [real, fake], rtol=1e-6)
-    expected = g_objective(plain, plain_hyper, *outputs, examples).loss + 0.5 * fake
-    assert_allclose(g_objective(gan, hyper, *outputs, examples).loss, expected, rtol=1e-6)
+    adversarial = g_objective(plain, plain_hyper, *outputs, examples).loss
+    loss, metrics = g_objective(gan, hyper, *outputs, examples)
+    assert_allclose(loss, adversarial + 0.5 * fake, rtol=1e-6)
+    assert_allclose([metrics["loss/g_adversarial"], metrics["loss/g_class"]], [adversarial, fake], rtol=1e-6)
 
 
 @pytest.mark.parametrize("conditioning", ["class_fake", "auxiliary"])

@@ -3,25 +3,31 @@
 import dataclasses
 import json
 import shutil
+from functools import partial
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.spatial.distance import cdist
 
 from jaxgan import evaluate as evaluation
 from jaxgan import scoring
+from jaxgan.actions import Evaluate
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.config import Config
 from jaxgan.data import to_floats
 from jaxgan.errors import UserError
 from jaxgan.evaluate import evaluate, table
-from jaxgan.gan import build
+from jaxgan.gan import build, init
 from jaxgan.history import training_scores
+from jaxgan.judge import load_split
 from jaxgan.metrics import METRICS
 from jaxgan.metrics.downstream import Downstream
 from jaxgan.metrics.frechet import frechet_distance, statistics
 from jaxgan.monitor.curves import read_metrics
+from jaxgan.monitor.doctor import diagnose
 from jaxgan.parallel import AXIS, Devices
 from jaxgan.sampling import load
 from jaxgan.scoring import Reference, Scorer
@@ -125,11 +131,86 @@ def test_the_number_of_devices_changes_rounding_only(run):
     assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
-def test_every_metric_is_computed_in_training(run):
-    config = tiny(eval__metrics=list(METRICS))
-    scores = scorer(config)(run[1])
+@pytest.fixture(scope="module")
+def conditional(cache):
+    """The scorer by every metric of a game with classes, and a state of it."""
+    config = tiny(
+        model__g_conditioning="concat",
+        model__d_conditioning="projection",
+        eval__features="classifier",
+        eval__metrics=list(METRICS),
+    )
+    made = scorer(config)
+    return made, jax.jit(partial(init, made._gan))(jax.random.key(0))
+
+
+def test_every_metric_is_computed_in_training(conditional):
+    score, state = conditional
+    scores = score(state)
     assert list(scores) == list(METRICS) and all(np.isfinite(s.value) for s in scores.values())
     assert all(name in table(scores) for name in METRICS)
+
+
+def test_class_accuracy_is_of_the_classes_asked_for(conditional):
+    score, state = conditional
+    images, labels = score.images(state)
+    predicted = score.reference.features(images)[1].argmax(axis=1)
+    assert labels.tolist() == [i % 10 for i in range(24)]
+    assert score(state)["class_accuracy"].value == np.mean(predicted == labels)
+
+
+def test_memorization_is_beside_the_held_out_digits(conditional):
+    score, state = conditional
+    real, held_out = (load_split(tiny(), split) for split in ("train", "test"))
+    images = [score.images(state)[0], to_floats(held_out.read(np.arange(len(held_out))), "tanh")]
+    train = score.reference.features(to_floats(real.read(np.arange(len(real))), "tanh"))[0]
+    assert (len(real), len(held_out)) == (50, 360)
+    ours, theirs = (np.median(cdist(score.reference.features(x)[0], train).min(axis=1)) for x in images)
+    found = score(state)["memorization"]
+    assert found.value == pytest.approx(ours / theirs, rel=1e-4)
+    assert found.protocol.details == "beside 360 held out"
+
+
+def test_the_doctor_reads_what_evaluations_log(conditional, tmp_path):
+    """By the names that curves really have."""
+    logged = {}
+    writer = SimpleNamespace(write_scalars=lambda step, values: logged.update(values))
+    score, state = conditional
+    Evaluate(score, writer, SimpleNamespace(), tmp_path)(1000, state=state, metrics={})
+    kinds = {
+        "eval/memorization_24_cnn_embedded_digits": "memorization",
+        "eval/class_accuracy_24_cnn_embedded_digits": "ignored_condition",
+        "eval/diversity_24_cnn_embedded_digits": "mode_collapse",
+    }
+    for name, kind in kinds.items():
+        assert name in logged
+        for value, expected in ((0.1, [kind]), (1.0, [])):
+            found = diagnose({name: np.full(4, value), "step": np.arange(1000, 5000, 1000)}, num_classes=10)
+            assert [each.kind for each in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"eval__split": "test"}, "eval.split is 'test' and eval.num_real 0, in place of 'train' and 0"),
+        ({"eval__num_real": 5}, "eval.num_real 5, in place of"),
+        ({"data__split": "test"}, "the run is trained on them"),
+        (
+            {"data__source": "npz", "data__data_dir": "x.npz"},
+            "data.source 'npz' has no held-out split, as embedded and",
+        ),
+    ],
+)
+def test_memorization_needs_held_out_examples(change, sentence):
+    config = tiny(**{"eval__metrics": ["memorization"], "eval__best_metric": "memorization", **change})
+    with pytest.raises(UserError, match=f"eval.metrics has 'memorization', .*{sentence}.*: leave it out"):
+        Reference(config, Devices())
+
+
+def test_memorization_of_examples_of_the_caller_is_refused(tmp_path, tiny_digits):
+    config = tiny(eval__metrics=["memorization"], eval__best_metric="memorization")
+    with pytest.raises(UserError, match="examples given by the caller have no held-out split: leave it out"):
+        train(config, tmp_path, source=tiny_digits[0][:32])
 
 
 @pytest.mark.parametrize("weights", ["raw", "recalibrated"])
@@ -225,6 +306,15 @@ def test_a_run_ends_early_where_asked_for_and_stays_ended(run, tmp_path, monkeyp
         ({"eval__every": 0, "eval__plateau_patience": 3}, "need evaluations"),
         ({"eval__num_samples": 1}, "at least 2"),
         ({"train__steps_per_call": 3, "eval__every": 4}, "multiple of train.steps_per_call"),
+        ({"eval__metrics": ["fd", "class_accuracy"]}, "an unconditional generator is asked for no class"),
+        (
+            {
+                "eval__metrics": ["fd", "class_accuracy"],
+                "model__g_conditioning": "concat",
+                "model__d_conditioning": "concat",
+            },
+            "eval.features is 'random' .* the classes are those of eval.features 'classifier'",
+        ),
     ],
 )
 def test_the_eval_section_refuses_what_cannot_work(overrides, sentence):
@@ -261,6 +351,25 @@ def test_evaluation_says_what_samples_are_worth_as_training_data(run, monkeypatc
     assert "labels by a classifier, tested on 360 held out" in found["downstream"].protocol.details
     ((images, labels, *rest),) = seen
     np.testing.assert_allclose(images, to_floats(load(run[0]).images(24), "tanh"), atol=1e-6)
+    assert (labels, rest) == (None, [1437, 360, "tanh"])
+
+
+def test_evaluation_says_what_a_folder_is_worth_as_training_data(tmp_path, monkeypatch, tiny_digits):
+    for i, image in enumerate(tiny_digits[0][:12]):
+        Image.fromarray(image[..., 0]).save(tmp_path / f"{i:02d}.png")
+    seen = []
+
+    def stand_in(images, labels, train, test, *, output):
+        seen.append((images, labels, len(train), len(test), output))
+        return Downstream(0.9, 0.5, 0.95, "by a classifier")
+
+    monkeypatch.setattr(evaluation, "downstream_accuracy", stand_in)
+    found = evaluate(config=tiny(eval__every=0, eval__metrics=["downstream"]), folder=tmp_path)
+    assert {name: score.value for name, score in found.items()} == {"downstream": 0.5, "downstream_with_real": 0.95}
+    protocol = found["downstream"].protocol
+    assert (protocol.n_fake, protocol.weights, protocol.checkpoint) == (12, "folder", str(tmp_path))
+    ((images, labels, *rest),) = seen
+    np.testing.assert_array_equal(images, to_floats(tiny_digits[0][:12], "tanh"))
     assert (labels, rest) == (None, [1437, 360, "tanh"])
 
 

@@ -54,6 +54,14 @@ def whole(tmp_path_factory):
     return workdir, train(tiny(), workdir)
 
 
+def test_the_look_before_the_first_step_changes_nothing_and_is_not_repeated(whole, tmp_path):
+    """Neither in a run without it, nor in one that goes on."""
+    train(tiny(train__num_steps=3, monitor__preflight=False), tmp_path)
+    assert_same_state(train(tiny(), tmp_path), whole[1])
+    kinds = [remark["kind"] for remark in json.loads((whole[0] / "preflight.json").read_bytes())["remarks"]]
+    assert kinds == ["few_examples", "part_of_the_data", "unused_labels"] and not (tmp_path / "preflight.json").exists()
+
+
 def test_train_resumed_equals_uninterrupted_bit_for_bit(whole, tmp_path):
     train(tiny(train__num_steps=3), tmp_path)
     state = train(tiny(), tmp_path)

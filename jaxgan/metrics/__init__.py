@@ -13,7 +13,7 @@ from jaxgan.metrics.conditional import diversity
 from jaxgan.metrics.frechet import frechet_distance, resampled_distances
 from jaxgan.metrics.inception_score import inception_score
 from jaxgan.metrics.kernel import kernel_distance, resampled_discrepancies, squared_discrepancy
-from jaxgan.metrics.manifold import Manifold, compare
+from jaxgan.metrics.manifold import Manifold, compare, distances_to
 from jaxgan.metrics.scores import Protocol, Score, UnlikeProtocolError
 
 RESAMPLES = 200
@@ -35,9 +35,10 @@ def measure(name: str, real: Extracted, fake: Extracted, protocol: Protocol, res
       ValueError: what the metric needs is missing or does not fit.
     """
     metric = METRICS[name]
-    for field in sorted(metric.needs):
-        if getattr(fake, field) is None:
-            raise ValueError(f"the score {name!r} needs {field}, which these features come without.")
+    for side, fields in ((fake, metric.needs), (real, metric.needs_real)):
+        for field in sorted(fields):
+            if getattr(side, field) is None:
+                raise ValueError(f"the score {name!r} needs {field}, which these features come without.")
     value, details = metric.compute(real, fake, protocol.seed)
     resampled = metric.resample(real, fake, resamples, protocol.seed) if metric.resample and resamples else None
     interval = None if resampled is None else centered_interval(value, resampled)
@@ -105,6 +106,26 @@ def _diversity(real: Extracted, fake: Extracted, seed: int) -> Measured:
     return Measured(ours / theirs, f"pairs of {len(chosen[1])} generated and of {len(chosen[0])} real")
 
 
+def _memorization(real: Extracted, fake: Extracted, seed: int) -> Measured:
+    """Median distance of generated examples to the nearest real one, over that of held-out real examples.
+
+    median_j min_i |f(y_j) - f(x_i)| / median_k min_i |f(h_k) - f(x_i)|, with x the training examples, h others of the
+    data and y generated ones: 0 for copies, 1 for new examples of the same distribution, more for what is unlike the
+    data. After Meehan et al. 2020, https://arxiv.org/abs/2004.05675, who test whether such distances differ.
+    """
+    if not real.held_out_distance:
+        raise ValueError("the held-out examples are among the real ones, so that their distance to them is 0.")
+    assert real.held_out is not None
+    ours = float(np.median(distances_to(real.features, fake.features)))
+    return Measured(ours / real.held_out_distance, f"beside {len(real.held_out)} held out")
+
+
+def _class_accuracy(real: Extracted, fake: Extracted, seed: int) -> Measured:
+    """Share of generated examples that the classifier of the features puts into the class they were made for."""
+    assert fake.logits is not None and fake.labels is not None
+    return Measured(float(np.mean(fake.logits.argmax(axis=1) == fake.labels)), f"{len(np.unique(fake.labels))} classes")
+
+
 METRICS: dict[str, Metric] = {
     "fd": Metric(_fd, "lower", ideal=0.0, resample=_resampled_fd),
     "kid": Metric(_kid, "lower", ideal=0.0, resample=_resampled_kid),
@@ -116,6 +137,11 @@ METRICS: dict[str, Metric] = {
     "coverage": Metric(_coverage, "higher", ideal=1.0),
     # Noise may add to the distances.
     "diversity": Metric(_diversity, "higher", ideal=1.0, sees=frozenset({"blur", "dropped_modes"})),
+    # All damage leads away from the training examples.
+    "memorization": Metric(_memorization, "higher", needs_real=frozenset({"features", "held_out"}), sees=frozenset()),
+    "class_accuracy": Metric(
+        _class_accuracy, "higher", needs=frozenset({"logits", "labels"}), sees=frozenset({"noise"})
+    ),
 }
 
 __all__ = [

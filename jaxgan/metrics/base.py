@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxgan.metrics.frechet import Statistics, statistics
-from jaxgan.metrics.manifold import nearest
+from jaxgan.metrics.manifold import distances_to, nearest
 
 DAMAGES = ("blur", "noise", "dropped_modes")
 NEIGHBORS = 5  # the largest k of any metric
@@ -24,11 +24,13 @@ class Extracted:
       features: f[N, F].
       logits: f[N, K], or None.
       labels: i[N], or None: the classes of real images, or those that generated ones were made for.
+      held_out: f[M, F], or None: features of real images that are not among these, as those of training are.
     """
 
     features: np.ndarray
     logits: np.ndarray | None = None
     labels: np.ndarray | None = None
+    held_out: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.features)
@@ -42,6 +44,12 @@ class Extracted:
     def near(self) -> np.ndarray:
         """Squared distances f64[N, 5] of each example to its nearest others."""
         return nearest(self.features, NEIGHBORS)
+
+    @cached_property
+    def held_out_distance(self) -> float:
+        """The median distance of held-out examples to the nearest of these."""
+        assert self.held_out is not None
+        return float(np.median(distances_to(self.features, self.held_out)))
 
 
 class Measured(NamedTuple):
@@ -59,7 +67,8 @@ class Metric:
       compute: `(real, fake, seed) -> Measured`; the seed is for what the metric draws itself.
       better: "lower" or "higher".
       ideal: the value of a generator that equals the data; None where it depends on the data.
-      needs: which fields of `Extracted` it reads.
+      needs: which fields it reads of generated `Extracted`.
+      needs_real: which it reads of real ones besides.
       sees: the kinds of `DAMAGES` that make it worse, the more the stronger; the others it may even reward.
       resample: `(real, fake, resamples, seed)` to as many values, for `centered_interval`; or to None where it would
         take too long.
@@ -69,5 +78,6 @@ class Metric:
     better: str
     ideal: float | None = None
     needs: frozenset[str] = frozenset({"features"})
+    needs_real: frozenset[str] = frozenset({"features"})
     sees: frozenset[str] = frozenset(DAMAGES)
     resample: Callable[[Extracted, Extracted, int, int], np.ndarray | None] | None = None

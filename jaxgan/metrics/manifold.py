@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage: do two sets of features lie in each other's neighborhoods?"""
+"""Do two sets of features lie in each other's neighborhoods? Precision, recall, density, coverage, and distances."""
 
 from __future__ import annotations
 
@@ -44,6 +44,28 @@ def nearest(features: np.ndarray, k: int) -> np.ndarray:
         squared[rows, start + rows] = np.inf
         found[start : start + ROWS] = np.sort(np.partition(squared, k - 1, axis=1)[:, :k], axis=1)
     return found
+
+
+def distances_to(examples: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Euclidean distances f64[M] of each row of queries f[M, F] to the nearest row of examples f[N, F].
+
+    Takes N M F operations and memory for 512 M distances.
+
+    Raises:
+      ValueError: other numbers of features, or values that are not finite.
+
+    >>> distances_to(np.array([[0.0], [3.0]]), np.array([[1.0], [3.0], [9.0]]))
+    array([1., 0., 6.])
+    """
+    examples, queries = _checked("examples", examples), _checked("queries", queries)
+    if examples.shape[1] != queries.shape[1]:
+        raise ValueError(
+            f"examples have {examples.shape[1]} features and queries {queries.shape[1]}: they must have as many."
+        )
+    middle, found = examples.mean(axis=0), np.full(len(queries), np.inf)
+    for _, squared in _squared_distances(examples - middle, queries - middle):
+        np.minimum(found, squared.min(axis=0), out=found)
+    return np.sqrt(found)
 
 
 def compare(

@@ -66,11 +66,14 @@ def _draw_panel(axes, panel: Panel, rows: Sequence[dict[str, Any]]) -> None:
 
     layers = [name for name in panel.names if name not in panel.bold] if panel.net else []
     named = panel.names if len(panel.names) <= LONG_LEGEND else panel.bold or panel.names[:LONG_LEGEND]
+    if panel.names == (f"eval/{panel.title}",):
+        named = ()  # the title says it
     for name in panel.names:
         steps, values = curve(rows, name)
         style: dict[str, Any] = {"linewidth": 1, "marker": "." if len(steps) < 30 else ""}
-        if name in layers:  # from the bottom to the top
-            style |= {"color": colormaps["viridis"](layers.index(name) / max(1, len(layers) - 1)), "alpha": 0.7}
+        if name in layers:  # from the bottom to the top, but for the palest colors
+            place = 0.9 * layers.index(name) / max(1, len(layers) - 1)
+            style |= {"color": colormaps["viridis"](place), "alpha": 0.7}
         elif panel.bold:
             color = {"bottom": "tab:blue", "top": "tab:red"}.get(name.rpartition("/")[2], "black")
             style |= {"color": color, "linewidth": 2.2}
@@ -78,13 +81,22 @@ def _draw_panel(axes, panel: Panel, rows: Sequence[dict[str, Any]]) -> None:
         if (i := best(steps, values, panel.better)) is not None:
             label = f"best: {values[i]:.4g} at step {steps[i]}"
             axes.plot(steps[i], values[i], "*", color="tab:green", markersize=11, label=label)
-    axes.set_ylabel(panel.title)
+    axes.set_title(panel.title, loc="left", fontsize=9)  # no label of the axis: those of evaluations are too long
     axes.grid(alpha=0.3)
-    axes.legend(loc="upper left", fontsize=7)
+    _explain(axes)
     if panel.limits:
         axes.set_ylim(panel.limits[0] - 0.02, panel.limits[1] + 0.02)
     if panel.log and any((curve(rows, name)[1] > 0).any() for name in panel.names):
         axes.set_yscale("log")
+
+
+def _explain(axes) -> None:
+    """A legend beside the curves, which it would hide, from the bottom layer to the top one."""
+    handles, labels = axes.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda i: (labels[i] == "top", labels[i] not in ("all layers", "bottom")))
+    if order:
+        entries = [handles[i] for i in order], [labels[i] for i in order]
+        axes.legend(*entries, loc="upper left", bbox_to_anchor=(1, 1), fontsize=7, frameon=False)
 
 
 def _shade(axes, findings: Sequence[Found], last: int) -> None:

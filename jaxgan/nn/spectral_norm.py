@@ -105,4 +105,6 @@ class SpectralNorm(nn.Module):
             stored_u.value, stored_v.value = u.astype(stored_u.value.dtype), v.astype(stored_v.value.dtype)
         u, v = lax.stop_gradient((u.astype(matrix.dtype), v.astype(matrix.dtype)))
         sigma = jnp.vdot(v, jnp.matmul(matrix, u, precision=_PRECISION), precision=_PRECISION)
+        # For who watches: nothing happens unless a call asks for intermediates.
+        self.sow("intermediates", "sigma", lax.stop_gradient(sigma), lambda _, new: new, lambda: None)
         return kernel / sigma

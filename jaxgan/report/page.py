@@ -6,15 +6,17 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from string import Template
-from typing import Any
+from typing import Any, TypeVar
 
 import jaxgan
 from jaxgan.monitor.doctor import Finding, span, words
+from jaxgan.monitor.preflight import Remark
 from jaxgan.report import pictures, plots, tables
 from jaxgan.report.markup import Html, element, fold, join, note, section
 from jaxgan.report.reading import Run, Verdict, verdict
 from jaxgan.sampling import Sampler
 
+Noted = TypeVar("Noted", Finding, Remark)
 SEVERITIES = ("problem", "warning", "info")
 LABELS = {"problem": "problem", "warning": "warning", "info": "note", "good": "no problem"}
 HOW_TO = (
@@ -35,6 +37,7 @@ def one_run(run: Run, sampler: Sampler | None, why_not: str = "") -> str:
     missing = None if sampler or not why_not else note(why_not)
     parts = [
         section("Findings", *map(_finding, _by_severity(run.findings))) if run.findings else None,
+        section("Before the first step", *map(_remark, _by_severity(run.remarks))),
         section("Scores", tables.scores([run])),
         section("Samples", pictures.timeline(run) or note("There are no pictures of samples.")),
         section("Curves", _panels(data)),
@@ -89,8 +92,15 @@ def _head(number: int, run: Run) -> Html:
     return _verdict(verdict(run), element("h3", swatch, run.name))
 
 
-def _by_severity(findings: Sequence[Finding]) -> list[Finding]:
-    return sorted(findings, key=lambda f: (SEVERITIES.index(f.severity), f.step))
+def _by_severity(found: Sequence[Noted]) -> list[Noted]:
+    """The worst first; of equals findings by step, remarks as they come."""
+    return sorted(found, key=lambda each: (SEVERITIES.index(each.severity), getattr(each, "step", 0)))
+
+
+def _remark(remark: Remark) -> Html:
+    badge = element("span", LABELS[remark.severity], class_="badge")
+    heading = element("h3", badge, words(remark.kind).capitalize())
+    return element("div", heading, element("p", remark.sentence), class_=f"finding {remark.severity}")
 
 
 def _finding(finding: Finding) -> Html:

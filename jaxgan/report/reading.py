@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxgan import attempts, history
+from jaxgan import attempts, history, preflight
 from jaxgan import workdir as workdirs
 from jaxgan.attempts import Attempt
 from jaxgan.config import Config
@@ -18,6 +18,7 @@ from jaxgan.monitor.doctor import Finding, diagnose, first_problem, span, words
 from jaxgan.monitor.doctor.thresholds import PATIENCE
 from jaxgan.monitor.panels import best, curve, direction
 from jaxgan.monitor.panels import history as curves_of
+from jaxgan.monitor.preflight import Remark
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Run:
       rows: of its `metrics.jsonl`.
       scores: of its `evaluation.jsonl`, in order; the last word on a step counts.
       findings: the doctor's.
+      remarks: of before the first step.
       running: whether a process is at it.
     """
 
@@ -43,6 +45,7 @@ class Run:
     rows: Sequence[Mapping[str, Any]]
     scores: Sequence[Score]
     findings: Sequence[Finding]
+    remarks: Sequence[Remark]
     running: bool
     intervention: Mapping[str, Any]
 
@@ -82,6 +85,7 @@ def read(workdir: str | os.PathLike, name: str = "") -> Run:
         rows,
         list(latest.values()),
         diagnose(curves_of(rows), config.loss.name, len(example.get("classes", []))),
+        preflight.recorded(workdir),
         workdirs.is_locked(workdir),
         record.get(workdirs.INTERVENTION, {}),
     )

@@ -14,7 +14,7 @@ class MonitorConfig:
     """Monitoring. None of this changes the training, so a resumed run may change it, but for when it ends early."""
 
     layers: bool = True  # log gradient norms, update ratios and sigma of every layer
-    histograms_every: int = 0  # steps between two histograms of D's logits; 0: never
+    histograms_every: int = 0  # steps between two histograms of D's logits; 0: never, for they compile a program
     preflight: bool = True  # look at data and networks before the first step
     on_finding: str = "warn"  # at a finding of severity "problem": warn | stop | roll_back to the best checkpoint
     max_attempts: int = 3  # times that a run is rolled back before it is stopped

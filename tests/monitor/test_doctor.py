@@ -251,3 +251,12 @@ def test_a_notebook_shows_a_finding_with_its_advice():
     assert shown.startswith(f"**{found.severity}: mode collapse**, since step {found.step:,} (diversity ")
     assert f"). {found.explanation}\n\n* " in shown
     assert all(f"\n* {each.text} *{each.source}*\n" in shown for each in found.advice)
+
+
+def test_diversity_that_is_logged_goes_before_that_of_evaluations():
+    few = {"eval/diversity_1k_cnn_embedded_mnist": np.full(len(EVALUATIONS), 0.2)}
+    history = healthy()
+    assert [found.kind for found in diagnose(history | few)] == []
+    del history["diversity/fake"]
+    [found] = diagnose(history | few)
+    assert (found.kind, found.severity, found.evidence) == ("mode_collapse", "problem", {"diversity": 0.2})

@@ -1,8 +1,10 @@
 """The page as text; `test_browser` has what a browser makes of it."""
 
+import json
 import re
 from html.parser import HTMLParser
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -97,6 +99,27 @@ def test_page_shows_what_differs_from_the_defaults(page):
         *("data.name", "data.image_size", "model.architecture", "model.z_dim", "model.base_features"),
         *("model.g_batch_norm", "train.num_steps"),
     ]
+
+
+def test_page_has_what_was_off_before_the_first_step_the_worst_first(tmp_path, page):
+    run = begin(tmp_path / "run", IMAGES)
+    remarks = [
+        {"kind": "unused_labels", "severity": "info", "evidence": {"n": 3.0}, "sentence": "Labels <b> are: unused."},
+        {"kind": "same_images", "severity": "problem", "evidence": {}, "sentence": "All are: alike."},
+    ]
+    (run / "preflight.json").write_text(json.dumps({"remarks": remarks}))
+    source, parsed = written(report(run))
+    assert parsed.text.index("Same images") < parsed.text.index("All are: alike.") < parsed.text.index("Unused labels")
+    assert "Labels &lt;b&gt; are: unused." in source and 'class="finding problem"' in source
+    assert "Before the first step" in parsed.text and "Before the first step" not in page[1].text
+
+
+def test_page_says_the_versions(page):
+    source, _ = page
+    table = source[source.index('id="versions"') :]
+    rows = dict(re.findall(r'<th scope="row">([^<]*)</th><td>([^<]*)</td>', table))
+    assert {"devices", "machine", "python", "jax", "jaxlib", "flax", "optax", "numpy"} <= rows.keys()
+    assert (rows["jax"], rows["devices"]) == (jax.__version__, "1 x cpu")
 
 
 def test_page_has_findings_with_advice_and_its_source(run, tmp_path, monkeypatch):

@@ -7,12 +7,15 @@ been recorded is used: nothing has to be, and each rule keeps silent about curve
   in place of `loss/d`.
 * `score/real`, `score/fake`: mean probability of being real by D, sigmoid of its logits.
 * `grad_norm/g`, `grad_norm/g/bottom`: norm of the gradient of all of G, and of the layer next to its input.
-* `diversity/fake`: mean distance between generated examples over that between the data's; 1 is the data's own.
+* `diversity/fake`, or else `eval/diversity`: mean distance between generated examples over that between the data's; 1
+  is the data's own.
 * `eval/fid...`, `eval/fd...`, `eval/kid...` (lower is better) and `eval/is...`, `precision`, `recall`, `density`,
   `coverage`, `modes`, `diversity`, `high_quality` (higher is better).
 * `eval/memorization`: median distance of generated examples to their nearest training examples, over that of held-out
   examples of the data; 1 is the data's own.
 * `eval/class_accuracy`: share of examples whose class by a classifier is the one asked for.
+
+Names of evaluations may go on after a `_`, as those that training logs do: `eval/memorization_1k_cnn_embedded_mnist`.
 """
 
 from jaxgan.monitor.doctor.advice import DISPUTED

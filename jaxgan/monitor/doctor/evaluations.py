@@ -38,7 +38,7 @@ def late_degradation(run: Run, held: int) -> Sign | None:
 
 def memorization(run: Run, held: int) -> Sign | None:
     """Generated examples lie much nearer to training examples than other examples of the data do."""
-    last = _last("eval/memorization", run)
+    last = latest("eval/memorization", run)
     if last is None or last[1] >= t.NEAR_TRAINING:
         return None
     step, ratio = last
@@ -47,7 +47,7 @@ def memorization(run: Run, held: int) -> Sign | None:
 
 def ignored_condition(run: Run, held: int) -> Sign | None:
     """Generated examples are of their class hardly more often than by chance."""
-    last = _last("eval/class_accuracy", run)
+    last = latest("eval/class_accuracy", run)
     if last is None or run.num_classes < 2:
         return None
     (step, accuracy), chance = last, 1 / run.num_classes
@@ -57,10 +57,15 @@ def ignored_condition(run: Run, held: int) -> Sign | None:
     return Sign("problem" if deaf and held >= t.LASTING else "warning", step, {"accuracy": accuracy, "chance": chance})
 
 
-def _last(prefix: str, run: Run) -> tuple[float, float] | None:
-    """Of the last evaluations whose name begins so the first step, and the median."""
+def latest(score: str, run: Run) -> tuple[float, float] | None:
+    """Of the last evaluations by a score, such as "eval/diversity", the first step, and the median.
+
+    The names of curves go on with the protocol, as in "eval/diversity_1k_cnn_embedded_mnist".
+    """
     for name in run.names:
         curve = run.curve(name)
-        if name.startswith(prefix) and curve is not None and len(curve) >= t.IN_A_ROW and run.now >= t.PATIENCE:
+        if name != score and not name.startswith(f"{score}_"):
+            continue
+        if curve is not None and len(curve) >= t.IN_A_ROW and run.now >= t.PATIENCE:
             return float(curve.steps[-t.IN_A_ROW]), float(np.median(curve.values[-t.IN_A_ROW :]))
     return None

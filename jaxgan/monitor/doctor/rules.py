@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxgan.monitor.doctor import thresholds as t
-from jaxgan.monitor.doctor.evaluations import ignored_condition, late_degradation, memorization
+from jaxgan.monitor.doctor.evaluations import ignored_condition, late_degradation, latest, memorization
 from jaxgan.monitor.doctor.run import RELATIVISTIC, Run, Sign
 
 
@@ -85,21 +85,29 @@ def exploding_loss(run: Run, held: int) -> Sign | None:
 
 def mode_collapse(run: Run, held: int) -> Sign | None:
     """Generated examples are much nearer to each other than the data's are."""
-    diversity = run.median("diversity/fake")
+    began, diversity = _diversity(run)
     if diversity is None or diversity >= t.COLLAPSING:
         return None
     # Diversity is a measurement, not a loss, so that no evaluation has to confirm it.
     lasts = diversity < t.COLLAPSED and held >= max(t.LASTING, t.LASTING_SHARE * run.now)
-    return Sign("problem" if lasts else "warning", run.began, {"diversity": diversity})
+    return Sign("problem" if lasts else "warning", began, {"diversity": diversity})
 
 
 def mode_hopping(run: Run, held: int) -> Sign | None:
     """Few modes at a time, and G's loss in leaps: D catches up with one, and G goes to the next."""
-    diversity, losses = run.median("diversity/fake"), run.lately("loss/g")
+    (began, diversity), losses = _diversity(run), run.lately("loss/g")
     if diversity is None or diversity >= t.COLLAPSING or losses is None or not run.has_level:
         return None
     swing = _swing(losses)
-    return Sign("warning", run.began, {"diversity": diversity, "swing": swing}) if swing > t.HOPS else None
+    return Sign("warning", began, {"diversity": diversity, "swing": swing}) if swing > t.HOPS else None
+
+
+def _diversity(run: Run) -> tuple[float, float | None]:
+    """Where it began to be so, and of lately: as logged, or else by the last evaluations."""
+    logged = run.median("diversity/fake")
+    if logged is not None:
+        return run.began, logged
+    return latest("eval/diversity", run) or (run.began, None)
 
 
 def imbalance(run: Run, held: int) -> Sign | None:
