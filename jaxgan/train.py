@@ -52,8 +52,7 @@ def train(
 
     Args:
       config: a `Config`, a `ConfigDict` from `config.defaults()`, or nested dictionaries.
-      workdir: gets `config.json`, `preflight.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`, `samples/`,
-        `curves.png`.
+      workdir: gets `config.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`, `samples/`, `curves.png`.
       source: examples in place of `config.data`: a `Source`, images uint8 [N, H, W(, C)] or floats in the output's
         range, or a pair of such images and labels.
       generator, discriminator: Linen modules in place of `config.model`'s; see `gan.build`.

@@ -18,7 +18,7 @@ by_name = pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)
 SMALL = {
     "quickstart": {"POINT_STEPS": 20, "DIGIT_STEPS": 15},
     "techniques": {"STEPS": 60},
-    "tpu": {"NUM_STEPS": 20, "WIDTH": 4, "CPU_DEVICES": 2},
+    "tpu": {"CONFIG": "cifar10_dcgan", "WIDTH": 4, "NUM_STEPS": 10, "CPU_DEVICES": 2},
 }
 PICTURES = {"quickstart": 7, "techniques": 8, "tpu": 1}
 
@@ -51,6 +51,7 @@ def execute(path: Path, directory: Path, values: dict[str, object]) -> nbformat.
         "PYTHONPATH": str(ROOT),
         "JAXGAN_CACHE": str(directory / "cache"),
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        "JAX_COMPILATION_CACHE_DIR": str(directory / "compiled"),  # seeds and resumed runs compile nothing
         "PJRT_NPROC": "16",
     }
     command = [sys.executable, "-c", "from nbclient.cli import main; main()", "--inplace", str(copy)]

@@ -248,9 +248,8 @@ def test_the_condition_is_judged_by_chance_only_where_the_classes_are_known():
 def test_a_notebook_shows_a_finding_with_its_advice():
     [found] = diagnose(broken("mode_collapse"))
     shown = found._repr_markdown_()
-    assert shown.startswith(
-        f"**{found.severity}: mode collapse**, since step {found.step:,}. {found.explanation}\n\n* "
-    )
+    assert shown.startswith(f"**{found.severity}: mode collapse**, since step {found.step:,} (diversity ")
+    assert f"). {found.explanation}\n\n* " in shown
     assert all(f"\n* {each.text} *{each.source}*\n" in shown for each in found.advice)
 
 

@@ -57,8 +57,7 @@ class Finding:
 
     def _repr_markdown_(self) -> str:
         """How a notebook shows it."""
-        until = "" if self.until is None else f" until {self.until:,}"
-        heading = f"**{self.severity}: {self.kind.replace('_', ' ')}**, since step {self.step:,}{until}"
+        heading = f"**{self.severity}: {words(self.kind)}**, {span(self)} ({self.numbers})"
         advice = "".join(f"\n* {each.text} *{each.source}*" for each in self.advice)
         return f"{heading}. {self.explanation}\n{advice}\n"
 
