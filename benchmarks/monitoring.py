@@ -1,9 +1,9 @@
 """What watching costs: steps and loops with all monitors and with none, in turn: `python -m benchmarks.monitoring`.
 
 Steps without monitors are of two kinds: with `monitor.layers` off, and one that returns its two losses alone, so that
-the compiler leaves out scores and norms too. A loop without monitors has off what can be switched off; both log every 20
-steps and save every 100, and the one with monitors writes histograms every 100. The order within a pair changes from
-pair to pair.
+the compiler leaves out scores and norms too. A loop without monitors has off what can be switched off. Both loops log
+every 20 steps and save every 100, and the one with monitors writes histograms every 100. The order within a pair
+changes from pair to pair.
 """
 
 from __future__ import annotations
