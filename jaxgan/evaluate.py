@@ -203,4 +203,4 @@ def table(scores: Mapping[str, Score]) -> str:
     protocols: dict[str, list[str]] = {}
     for score in scores.values():
         protocols.setdefault(str(score.protocol), []).append(score.name)
-    return "\n".join([*lines, "", *(f"{', '.join(names)}: {protocol}" for protocol, names in protocols.items())])
+    return "\n".join([*lines, "", *(f"* {', '.join(names)}: {protocol}" for protocol, names in protocols.items())])
