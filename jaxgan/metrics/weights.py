@@ -39,7 +39,7 @@ def save(path: Path, variables: dict[str, Any], meta: dict[str, Any]) -> None:
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with open(partial, "xb") as file:
-            np.savez(file, allow_pickle=False, **_flat(variables), **{META: np.array(record)})
+            np.savez(file, **_flat(variables), **{META: np.array(record)})  # NumPy < 2.2 has no allow_pickle here
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
