@@ -38,7 +38,10 @@ SAMPLES = 256
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "techniques_results.md"
 HEAD = ("technique", "section", "game", "config", "loss D", "loss G", "diversity", "also", "s")
 # What a run logs of every technique; all else is of the technique at hand, and shows that it was on.
-USUAL = ("loss/d", "loss/g", "score/", "logits/", "grad_norm/", "steps_per_second", "images_per_second", "step", "time")
+USUAL = (
+    *("loss/d", "loss/g", "score/", "logits/", "accuracy/", "diversity/"),
+    *("grad_norm/", "update_ratio/", "sigma/", "steps_per_second", "images_per_second", "step", "time"),
+)
 
 
 class Result(NamedTuple):

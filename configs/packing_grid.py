@@ -31,7 +31,7 @@ def get_config(packing=VARIANTS[0]):
     for optim in (config.g_optim, config.d_optim):
         optim.b1, optim.b2 = 0.5, 0.99
         optim.schedule, optim.schedule_steps = "cosine", 30_000
-    config.train.d_steps_per_g_step = 2
+    config.train.d_steps_per_g_step = 3
     config.train.num_steps = 30_000
     config.train.steps_per_call = 50
     config.train.batch_size = 100 * int(packing)  # D judges 100 packs

@@ -1,10 +1,18 @@
 """Strict settings, and a tiny game that the tests share so that it is compiled once."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 # Four devices on any machine; see `parallel.use_cpu_devices` for the number of threads.
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["PJRT_NPROC"] = "16"
+# What one test has compiled serves all others, in the workers and in the processes that tests start too.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jaxgan_compiled_")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 from pathlib import Path
 

@@ -51,7 +51,6 @@ def execute(path: Path, directory: Path, values: dict[str, object]) -> nbformat.
         "PYTHONPATH": str(ROOT),
         "JAXGAN_CACHE": str(directory / "cache"),
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-        "JAX_COMPILATION_CACHE_DIR": str(directory / "compiled"),  # seeds and resumed runs compile nothing
         "PJRT_NPROC": "16",
     }
     command = [sys.executable, "-c", "from nbclient.cli import main; main()", "--inplace", str(copy)]
