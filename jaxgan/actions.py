@@ -217,11 +217,9 @@ class Sweeps:
         self._output, self._workdir, self._writer = output, workdir, writer
         codes = gan.codes
         assert codes is not None
-        z, drawn = jnp.split(g_inputs(gan, key, jnp.arange(GRID_ROWS)), [gan.z_dim], axis=1)
-        self._inputs = []
-        for code in range(len(codes.categorical) + codes.continuous):
-            swept = sweep(codes, drawn, code, SWEEP_COLUMNS)
-            self._inputs.append(jnp.concatenate([jnp.repeat(z, len(swept) // GRID_ROWS, axis=0), swept], axis=1))
+        inputs = g_inputs(gan, key, jnp.arange(GRID_ROWS))
+        number = len(codes.categorical) + codes.continuous
+        self._inputs = [sweep(codes, inputs, code, SWEEP_COLUMNS) for code in range(number)]
         classes = np.resize(np.unique(source.labels), GRID_ROWS).astype(np.int32) if gan.num_classes else None
 
         def draw(variables: dict[str, Any], inputs: jax.Array) -> jax.Array:

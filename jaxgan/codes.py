@@ -66,25 +66,25 @@ def values(codes: Codes, drawn: Array) -> list[Array]:
     return [jnp.argmax(part, axis=-1) for part in _parts(codes, drawn)[: len(codes.categorical)]]
 
 
-def sweep(codes: Codes, drawn: Array, code: int, columns: int) -> Array:
-    """Codes [rows * columns, width]: along each row one code takes all its values, and the others stay as drawn.
+def sweep(codes: Codes, inputs: Array, code: int, columns: int) -> Array:
+    """G's inputs [rows * columns, z_dim + width]: along each row one code takes all its values, all else stays.
 
     Args:
       codes: which there are.
-      drawn: [rows, width].
+      inputs: [rows, z_dim + width], noise, then codes as drawn.
       code: its number, the categorical ones first.
       columns: how many values of a continuous code, evenly from -1 to 1, or -2 to 2 where it is normal; of a
         categorical one all there are.
     """
     k = len(codes.categorical)
-    start = sum(codes.categorical[:code]) + max(code - k, 0)
+    start = inputs.shape[1] - codes.width + sum(codes.categorical[:code]) + max(code - k, 0)
     if code < k:
         taken = jnp.eye(codes.categorical[code])
     else:
         bound = 1.0 if codes.distribution == "uniform" else 2.0
         taken = jnp.linspace(-bound, bound, columns)[:, None]
-    rows = jnp.repeat(drawn, len(taken), axis=0)
-    return rows.at[:, start : start + taken.shape[1]].set(jnp.tile(taken, (len(drawn), 1)))
+    rows = jnp.repeat(inputs, len(taken), axis=0)
+    return rows.at[:, start : start + taken.shape[1]].set(jnp.tile(taken, (len(inputs), 1)))
 
 
 def code_losses(codes: Codes, predicted: Array, inputs: Array) -> dict[str, Array]:

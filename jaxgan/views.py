@@ -1,4 +1,4 @@
-"""Pictures that show what a generator has learned: paths between latents, its progress, and whether it copies."""
+"""Pictures that show what a generator has learned: paths between latents, classes, codes, and whether it copies."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
+from jaxgan.codes import sweep
 from jaxgan.data import Source, to_floats
 from jaxgan.errors import UserError
 from jaxgan.grid import GAP, cells, grid, to_uint8
@@ -63,10 +65,9 @@ def interpolations(
     Raises:
       UserError: examples that are neither images that a picture can show nor points.
     """
-    shape, z_dim = sampler.gan.shape, sampler.gan.z_dim
-    points = shape == (2,)
-    if not points and (len(shape) != 3 or shape[-1] not in (1, 3)):
-        raise UserError(f"this run makes examples of shape {shape}, which no picture can show.")
+    z_dim, points = sampler.gan.z_dim, sampler.gan.shape == (2,)
+    if not points:
+        _images_only(sampler)
     columns = DOTS if points else columns
     inputs = sampler.inputs(2 * rows, seed)
     path = way(inputs[:rows, :z_dim], inputs[rows:, :z_dim], np.linspace(0, 1, columns))
@@ -76,6 +77,52 @@ def interpolations(
     if points:
         return draw_paths(real, made.reshape(rows, columns, 2))
     return grid(to_uint8(made, sampler.config.model.output), columns)
+
+
+def class_grid(sampler: Sampler, rows: int = 8, columns: int = 10, seed: int = 0) -> np.ndarray:
+    """A picture of the run's first `columns` classes, one to a column, with the same latent along each row.
+
+    The latents are those of `sampler.sample(rows, seed)`.
+
+    Raises:
+      UserError: the run has no classes, or makes no images that a picture can show.
+    """
+    _images_only(sampler)
+    classes = sampler.present[:columns]
+    if not classes:
+        raise UserError("this run was not conditioned on classes: there is no grid of them.")
+    inputs = np.repeat(sampler.inputs(rows, seed), len(classes), axis=0)
+    return grid(to_uint8(sampler.of_inputs(inputs, np.tile(classes, rows)), sampler.config.model.output), len(classes))
+
+
+def code_sweep(sampler: Sampler, code: int, rows: int = 8, columns: int = 9, seed: int = 0) -> np.ndarray:
+    """A picture of one of InfoGAN's codes: along each row it takes its values, and all else stays as it was drawn.
+
+    Args:
+      sampler: of the run.
+      code: its number, the categorical ones first.
+      rows: of latents, those of `sampler.sample(rows, seed)`; with classes, each has the next one.
+      columns: values of a continuous code, over the range that it is drawn from; of a categorical one, all there are.
+      seed: of the latents.
+
+    Raises:
+      UserError: the run has no such code, or makes no images that a picture can show.
+    """
+    _images_only(sampler)
+    codes = sampler.gan.codes
+    number = len(codes.categorical) + codes.continuous if codes else 0
+    if codes is None or not 0 <= code < number:
+        there = f"from 0 to {number - 1}" if number else "of InfoGAN, and this run has none"
+        raise UserError(f"code is {code}: it must be the number of a code, {there}.")
+    inputs = np.asarray(sweep(codes, jnp.asarray(sampler.inputs(rows, seed)), code, columns))
+    labels = np.repeat(np.resize(sampler.present, rows), len(inputs) // rows) if sampler.present else None
+    return grid(to_uint8(sampler.of_inputs(inputs, labels), sampler.config.model.output), len(inputs) // rows)
+
+
+def _images_only(sampler: Sampler) -> None:
+    shape = sampler.gan.shape
+    if len(shape) != 3 or shape[-1] not in (1, 3):
+        raise UserError(f"this run makes examples of shape {shape}, which no picture can show.")
 
 
 class Neighbors(NamedTuple):

@@ -11,7 +11,7 @@ from jaxgan.config import Config
 from jaxgan.data import from_arrays, to_floats
 from jaxgan.errors import UserError
 from jaxgan.gan import build, init
-from jaxgan.grid import cells, grid
+from jaxgan.grid import cells, grid, to_uint8
 from jaxgan.metrics.features import random_network
 from jaxgan.sampling import Sampler
 
@@ -150,3 +150,33 @@ def test_code_files_are_the_newest(tmp_path):
 def test_cells_take_a_grid_apart(channels):
     images = np.random.RandomState(0).randint(0, 255, (6, 5, 4, channels)).astype(np.uint8)
     np.testing.assert_array_equal(cells(grid(images, 3), 5, 4), images.reshape(2, 3, 5, 4, channels))
+
+
+def test_class_grid_has_a_class_to_a_column_and_a_latent_to_a_row():
+    made = make(CONDITIONED, classes=("a", "b", "c"))
+    shown = cells(views.class_grid(made, rows=3, columns=2, seed=5), 8, 8)
+    assert shown.shape == (3, 2, 8, 8, 1)
+    for column in range(2):
+        expected = to_uint8(made.of_inputs(made.inputs(3, seed=5), np.full(3, column)), "tanh")
+        np.testing.assert_array_equal(shown[:, column], expected)
+
+
+@pytest.mark.parametrize(("code", "taken"), [(0, np.eye(4)), (1, np.linspace(-1, 1, 5)[:, None])])
+def test_code_sweep_shows_all_values_of_a_code(code, taken):
+    made = make(CODES)
+    shown = cells(views.code_sweep(made, code, rows=2, columns=5), 8, 8)
+    inputs = made.inputs(2).copy()
+    start = inputs.shape[1] - 5 + 4 * code
+    for column, value in enumerate(taken):
+        inputs[:, start : start + len(value)] = value
+        assert np.abs(shown[:, column].astype(int) - to_uint8(made.of_inputs(inputs), "tanh")).max() <= 1
+
+
+def test_views_of_classes_and_codes_name_what_is_missing(sampler):
+    for view, words in [
+        (lambda: views.class_grid(sampler), "not conditioned on classes"),
+        (lambda: views.code_sweep(sampler, 0), "code is 0: .* this run has none"),
+        (lambda: views.code_sweep(make(CODES), 2), "code is 2: .* from 0 to 1"),
+    ]:
+        with pytest.raises(UserError, match=words):
+            view()

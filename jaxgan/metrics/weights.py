@@ -35,11 +35,12 @@ def save(path: Path, variables: dict[str, Any], meta: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(meta, sort_keys=True)
     record = json.dumps({"meta": text, "checksum": fingerprint(variables, text)})
+    arrays: dict[str, Any] = {**_flat(variables), META: np.array(record)}
     # A name of its own, since two processes may write the same weights at once.
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with open(partial, "xb") as file:
-            np.savez(file, **_flat(variables), **{META: np.array(record)})  # NumPy < 2.2 has no allow_pickle here
+            np.savez(file, **arrays)  # NumPy < 2.2 would take allow_pickle for the name of one more
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
