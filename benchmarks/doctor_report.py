@@ -2,7 +2,8 @@
 
 `python -m benchmarks.doctor_report [--directory=D] [--published=P]` prints Markdown tables.
 D holds the curves that `benchmarks.doctor_runs` made, P the losses and FIDs of published runs. Thresholds are fitted on
-the halves that are called fitting; what is reported is the other halves'. `--details` prints every run.
+the halves that are called fitting; what is reported is the other halves', and that of the runs of
+`benchmarks.doctor_unseen`. `--details` prints every run.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.doctor_rows import BROKEN, HEALTHY, halves
+from benchmarks.doctor_unseen import UNSEEN_BROKEN, UNSEEN_HEALTHY
 from jaxgan.monitor.doctor import Finding, diagnose
 from jaxgan.monitor.doctor.recorded import History
 
@@ -112,14 +114,15 @@ def _line(part: str, title: str, runs: Runs, alarms: dict[str, int | None]) -> N
 
 def report_runs(directory: Path, details: bool) -> None:
     """Prints, for each half, how many broken runs are found and named, and how many healthy ones are accused."""
-    half = halves(BROKEN) | halves(HEALTHY)
+    unseen = UNSEEN_BROKEN | UNSEEN_HEALTHY
+    half = halves(BROKEN) | halves(HEALTHY) | dict.fromkeys(unseen, "unseen")
     print("| half | broken | warned or worse | problem | right kind | of problems | healthy | problem | warned |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-    for part in ("fitting", "reporting"):
+    for part in ("fitting", "reporting", "unseen"):
         counts = dict.fromkeys(
             ("broken", "found", "problem", "named", "named problem", "healthy", "false", "warned"), 0
         )
-        for name, row in (BROKEN | HEALTHY).items():
+        for name, row in (BROKEN | HEALTHY | unseen).items():
             for path in sorted(directory.glob(f"{name}_[0-9].npz")) if half[name] == part else ():
                 with np.load(path) as curves:
                     config = row.config(0)

@@ -50,7 +50,8 @@ RP: Overrides = {"loss.name": "relativistic_paired", "regularizers.r1": 0.1, "re
 FREE: Overrides = {"model.d_spectral_norm": False}
 
 
-def _both(key: str, value: Any) -> Overrides:
+def both(key: str, value: Any) -> Overrides:
+    """A setting of both optimizers."""
     return {f"g_optim.{key}": value, f"d_optim.{key}": value}
 
 
@@ -86,7 +87,8 @@ class Deaf(nn.Module):
         return image + 1e-3 * jnp.tanh(z[:, :1]).reshape(-1, *(1 for _ in self.shape))
 
 
-def _loss(d: Callable, g: Callable) -> Callable[[GAN], GAN]:
+def game_of(d: Callable, g: Callable) -> Callable[[GAN], GAN]:
+    """Replaces both losses by the means of `d` and `g`, functions of real and fake logits."""
     return lambda gan: dataclasses.replace(
         gan, loss=GANLoss(lambda r, f, mean=jnp.mean: mean(d(r, f)), lambda r, f, mean=jnp.mean: mean(g(r, f)))
     )
@@ -118,7 +120,7 @@ BROKEN: dict[str, Row] = {
     ),
     "clip_hard": Row(RING | {"loss.name": "wasserstein", "regularizers.clip": 1e-4}, ("vanishing_gradient",)),
     "lr_high": Row(
-        RING | {"loss.name": "non_saturating"} | _both("learning_rate", 0.05),
+        RING | {"loss.name": "non_saturating"} | both("learning_rate", 0.05),
         ("exploding_loss", "discriminator_too_strong", "mode_collapse", "mode_hopping", "non_finite"),
     ),
     "one_mode_g": Row(DIGITS, ("mode_collapse", "mode_hopping"), generator=Deaf),
@@ -126,7 +128,7 @@ BROKEN: dict[str, Row] = {
     "label_bug": Row(
         DIGITS,
         ("generator_too_strong", "d_loss_near_zero"),
-        gan=_loss(lambda r, f: sp(-r) + sp(-f), lambda r, f: sp(-f)),
+        gan=game_of(lambda r, f: sp(-r) + sp(-f), lambda r, f: sp(-f)),
     ),
     "wrong_range": Row(DIGITS, (*STRONG, "exploding_loss"), data=lambda x: 8 * (x + 1)),  # the file's own 0..16
     "d_weak": Row(
@@ -140,7 +142,7 @@ BROKEN: dict[str, Row] = {
         ("generator_too_strong", "mode_collapse", "exploding_loss"),
     ),
     "b1_high": Row(
-        RING | {"loss.name": "non_saturating"} | _both("b1", 0.99) | _both("learning_rate", 5e-3),
+        RING | {"loss.name": "non_saturating"} | both("b1", 0.99) | both("learning_rate", 5e-3),
         ("exploding_loss", "discriminator_too_strong", "mode_collapse", "mode_hopping", "non_finite"),
     ),
     "wasserstein_free": Row(DIGITS | FREE | {"loss.name": "wasserstein"}, ("exploding_loss", "non_finite")),
@@ -153,7 +155,7 @@ BROKEN: dict[str, Row] = {
     "log_by_hand": Row(
         DIGITS | FREE | {"d_optim.learning_rate": 1e-2},
         ("non_finite",),
-        gan=_loss(
+        gan=game_of(
             lambda r, f: -_log_sigmoid_by_hand(r) - _log_sigmoid_by_hand(-f), lambda r, f: -_log_sigmoid_by_hand(f)
         ),
     ),
@@ -163,7 +165,7 @@ BROKEN: dict[str, Row] = {
     "g_sign_bug": Row(
         RING | {"loss.name": "non_saturating"},
         (*STRONG, "exploding_loss", "mode_collapse"),
-        gan=_loss(lambda r, f: sp(-r) + sp(f), lambda r, f: sp(f)),
+        gan=game_of(lambda r, f: sp(-r) + sp(f), lambda r, f: sp(f)),
     ),
     "r1_huge": Row(
         RING | {"loss.name": "non_saturating", "regularizers.r1": 1e4},

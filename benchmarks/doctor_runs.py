@@ -23,6 +23,7 @@ from jax import lax
 from scipy.spatial.distance import cdist
 
 from benchmarks.doctor_rows import BROKEN, HEALTHY, SEEDS_BROKEN, SEEDS_HEALTHY, STEPS, Row
+from benchmarks.doctor_unseen import UNSEEN_BROKEN, UNSEEN_HEALTHY
 from benchmarks.techniques import data_of
 from jaxgan.config import Config
 from jaxgan.data import Source, make_batch, synthetic_modes
@@ -166,14 +167,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="names of runs; empty: all")
     parser.add_argument("--seeds", default="", help="numbers; empty: those of the table")
     flags = parser.parse_args(argv)
-    rows = BROKEN | HEALTHY
+    rows = BROKEN | HEALTHY | UNSEEN_BROKEN | UNSEEN_HEALTHY
     names = flags.only.split(",") if flags.only else list(rows)
     if unknown := set(names) - rows.keys():
         parser.error(f"--only={','.join(sorted(unknown))}: there are {', '.join(rows)}")
     directory = Path(flags.directory)
     directory.mkdir(parents=True, exist_ok=True)
     for name in names:
-        seeds = map(int, flags.seeds.split(",")) if flags.seeds else SEEDS_BROKEN if name in BROKEN else SEEDS_HEALTHY
+        seeds = map(int, flags.seeds.split(",")) if flags.seeds else SEEDS_HEALTHY if name in HEALTHY else SEEDS_BROKEN
         for seed in seeds:
             path = directory / f"{name}_{seed}.npz"
             if path.exists():

@@ -30,6 +30,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "d_loss_near_zero": ("d_optim.learning_rate",),
     "exploding_loss": (*BOTH, "g_optim.eps", "d_optim.eps"),
     "mode_collapse": ("g_optim.learning_rate",),
+    "runaway_samples": ("g_optim.learning_rate",),
     "imbalance": ("d_optim.learning_rate",),
     "late_degradation": BOTH,
 }

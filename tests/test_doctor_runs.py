@@ -5,17 +5,27 @@ import pytest
 
 from benchmarks import doctor_report, doctor_rows, doctor_runs
 from benchmarks.doctor_rows import BROKEN, HEALTHY, halves
+from benchmarks.doctor_unseen import UNSEEN_BROKEN, UNSEEN_HEALTHY
 from benchmarks.techniques import data_of
 from jaxgan.metrics.modes import count_modes
 from jaxgan.monitor.doctor import RULES
 
+ROWS = BROKEN | HEALTHY | UNSEEN_BROKEN | UNSEEN_HEALTHY
 
-@pytest.mark.parametrize("name", BROKEN | HEALTHY)
+
+@pytest.mark.parametrize("name", ROWS)
 def test_every_row_is_a_valid_configuration(name):
-    row = (BROKEN | HEALTHY)[name]
+    row = ROWS[name]
     assert row.config(3).seed == 3
     assert set(row.kinds) <= set(RULES)
-    assert bool(row.kinds) == (name in BROKEN)
+    assert bool(row.kinds) == (name in BROKEN | UNSEEN_BROKEN)
+
+
+def test_no_unseen_run_is_one_that_was_looked_at():
+    assert len(ROWS) == len(BROKEN) + len(HEALTHY) + len(UNSEEN_BROKEN) + len(UNSEEN_HEALTHY)
+    looked_at = [BROKEN[name].overrides for name in BROKEN] + [HEALTHY[name].overrides for name in HEALTHY]
+    for name in UNSEEN_HEALTHY:
+        assert UNSEEN_HEALTHY[name].overrides not in looked_at
 
 
 def test_halves_are_of_equal_size_and_stay_as_they_were():
@@ -57,7 +67,7 @@ def test_a_run_is_kept_and_not_trained_again(short, tmp_path, capsys):
 
 
 def test_a_run_ends_where_the_loop_would_stop_it(short):
-    row = BROKEN["d_lr_0"]._replace(gan=doctor_rows._loss(lambda r, f: r * np.nan, lambda r, f: f))
+    row = BROKEN["d_lr_0"]._replace(gan=doctor_rows.game_of(lambda r, f: r * np.nan, lambda r, f: f))
     history = doctor_runs.run(row, 0)
     assert not np.isfinite(history["loss/d"][-1])
     assert history["loss/d/step"].tolist() == [20]

@@ -70,6 +70,8 @@ def broken(kind: str) -> dict[str, np.ndarray]:
             return after(h, "loss/g", np.where(np.arange(n) % 4 == 0, 1e3, 1.0))
         case "mode_collapse":
             return after(h, "diversity/fake", 0.2)
+        case "runaway_samples":
+            return after(h, "diversity/fake", 5.0)
         case "mode_hopping":
             return after(after(h, "diversity/fake", 0.4), "loss/g", leaps)
         case "imbalance":

@@ -48,6 +48,14 @@ COLLAPSE = (
     ),
     Advice("Keep the batch at 64 or below, for larger ones make D too good.", ALL_ABOUT),
 )
+TOO_WEAK_D = (
+    Advice(
+        "Give D more power, by width, depth or learning rate: a loss of G far below D's means that D is too weak.",
+        RIGHT_WAY,
+    ),
+    Advice("Update D more often than G (train.d_steps_per_g_step).", WOODBLOCKS),
+    Advice("Look at the samples: a loss of G near 0 means that garbage fools D. Rethink both networks.", PRACTICE),
+)
 SLOW_DOWN = Advice(
     "Lower the learning rates, get more data, or enlarge z: the usual answers where a game does not converge.",
     WOODBLOCKS,
@@ -66,14 +74,7 @@ KEEP_THE_BEST = Advice(
 ADVICE: dict[str, tuple[Advice, ...]] = {
     "non_finite": (SLOW_DOWN, ADAM_EPS),
     "discriminator_too_strong": (*RESTRAIN_D, *WAIT_OR_NOT[:2]),
-    "generator_too_strong": (
-        Advice(
-            "Give D more power, by width, depth or learning rate: a loss of G far below D's means that D is too weak.",
-            RIGHT_WAY,
-        ),
-        Advice("Update D more often than G (train.d_steps_per_g_step).", WOODBLOCKS),
-        Advice("Look at the samples: a loss of G near 0 means that garbage fools D. Rethink both networks.", PRACTICE),
-    ),
+    "generator_too_strong": TOO_WEAK_D,
     "vanishing_gradient": (
         Advice("Use a loss of G that does not saturate (loss.name='non_saturating').", WOODBLOCKS),
         Advice(
@@ -86,6 +87,7 @@ ADVICE: dict[str, tuple[Advice, ...]] = {
     "exploding_loss": (ADAM_EPS, SLOW_DOWN, RESTRAIN_D[0]),
     "mode_collapse": COLLAPSE,
     "mode_hopping": (*COLLAPSE[2:], SLOW_DOWN),
+    "runaway_samples": (*TOO_WEAK_D, SLOW_DOWN),
     "imbalance": (
         Advice(
             "D's loss should be below G's, but not by far. If it is, G may lack capacity, or a deep net its skip "

@@ -110,6 +110,14 @@ def _diversity(run: Run) -> tuple[float, float | None]:
     return latest("eval/diversity", run) or (run.began, None)
 
 
+def runaway_samples(run: Run, held: int) -> Sign | None:
+    """Generated examples are much farther from each other than the data's are."""
+    began, diversity = _diversity(run)
+    if diversity is None or diversity <= t.SCATTERED:
+        return None
+    return Sign(_by_time(run, held), began, {"diversity": diversity})
+
+
 def imbalance(run: Run, held: int) -> Sign | None:
     """D's loss is nothing beside G's, which is in leaps."""
     loss_d, losses = run.median(run.d_loss), run.lately("loss/g")
@@ -175,6 +183,11 @@ RULES: dict[str, Rule] = {
         mode_hopping,
         "Generated examples differ from each other {diversity:.2f} times as much as the data do, while G's loss swings "
         "by {swing:.2g}. G goes from one kind of example to the next as D learns to reject them.",
+    ),
+    "runaway_samples": Rule(
+        runaway_samples,
+        "Generated examples differ from each other {diversity:.3g} times as much as the data do: they lie beyond the "
+        "data, or are noise. Nothing that D says calls G back.",
     ),
     "imbalance": Rule(
         imbalance,

@@ -36,6 +36,8 @@ D_LOSS_ZERO = 0.01
 LARGE_LOSS, GROWN = 30.0, 10.0
 # Of the data's diversity. B: 0.3 and less where G collapsed, 0.85 and more in healthy runs.
 COLLAPSING, COLLAPSED = 0.5, 0.35
+# The same. B: 17 and more where points fly off, at most 1.02 in healthy runs and 1.26 where G stays at its first noise.
+SCATTERED = 1.5
 # Interquartile range of G's loss beside collapse. B: 1 with far too high learning rates, 0.1 where one mode stayed.
 HOPS = 0.5
 # Loss of G over half of D's; interquartile range of G's loss; how long it must hold. P: 50 and 3 in runs that ended
