@@ -1,6 +1,6 @@
 """The articles' own experiments on digits, and the short configurations of each family of techniques, side by side.
 
-`python -m benchmarks.experiments [--only=one_class,adam_settings:A] [--seed=0] [--directory=runs/experiments]` trains
+`python -m benchmarks.experiments [--only=one_class,adam_settings:A] [--seeds=0] [--directory=runs/experiments]` trains
 each variant of the named configurations to its end and prints a Markdown table of its last losses and D's mean verdicts
 on real and generated digits, medians over the last tenth of the run, and of what 2,000 samples are worth by the
 classifier of the digits. Runs that are complete already are scored without being trained again.
@@ -8,7 +8,6 @@ classifier of the digits. Runs that are complete already are scored without bein
 
 from __future__ import annotations
 
-import argparse
 import runpy
 import sys
 from collections.abc import Sequence
@@ -16,9 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.runs import ROOT, complete
+from benchmarks.runs import ROOT, Plan, complete, tabulate
 from jaxgan.config import Config
-from jaxgan.errors import UserError
 from jaxgan.evaluate import evaluate
 from jaxgan.monitor.curves import read_metrics
 from jaxgan.monitor.panels import curve
@@ -52,29 +50,21 @@ def row(experiment: str, workdir: Path, seed: int) -> str:
     return f"| {' | '.join([experiment, *medians, *scores, f'{seconds:.0f}'])} |"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs what the flags ask for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default=",".join(NAMES), help="NAME or NAME:VARIANT of " + ", ".join(NAMES))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--directory", default="runs/experiments", help="where the runs go")
-    flags = parser.parse_args(argv)
-    known = {name: variants(name) for name in NAMES}
-    every = [experiment for experiments in known.values() for experiment in experiments]
-    if unknown := [name for name in flags.only.split(",") if name not in (*known, *every)]:
-        parser.error(f"--only={','.join(unknown)}: there are {', '.join([*known, *every])}")
+def show(plan: Plan) -> None:
+    """Prints a line of the table for each experiment and seed as soon as it is known."""
     heads = ("experiment", *CURVES, *EVAL.eval.metrics, "seconds")
     print(f"| {' | '.join(heads)} |\n|{' --- |' * len(heads)}", flush=True)
-    directory = Path(flags.directory).resolve()
-    try:
-        for name in flags.only.split(","):
-            for experiment in known.get(name, [name]):
-                workdir = directory / f"{experiment.replace(':', '_')}_{flags.seed}"
-                print(row(experiment, workdir, flags.seed), flush=True)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    for name in plan.names:
+        for experiment in [name] if ":" in name else variants(name):
+            for seed in plan.seeds:
+                print(row(experiment, plan.directory / f"{experiment.replace(':', '_')}_{seed}", seed), flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs what the flags ask for."""
+    every = [experiment for name in NAMES for experiment in variants(name)]
+    known = list(dict.fromkeys([*NAMES, *every]))
+    return tabulate(__doc__, argv, show, known, NAMES, "0", "runs/experiments")
 
 
 if __name__ == "__main__":

@@ -8,17 +8,15 @@ high quality if it does. Runs that are complete already are counted without bein
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.runs import complete
+from benchmarks.runs import Plan, complete, tabulate
 from jaxgan.data import load as load_data
 from jaxgan.data import synthetic_modes, to_floats
-from jaxgan.errors import UserError
 from jaxgan.metrics.classifier import load_classifier
 from jaxgan.metrics.modes import channel_logits, count_modes, count_stacked, reverse_kl
 from jaxgan.sampling import load
@@ -43,34 +41,26 @@ def count(workdir: Path) -> tuple[int, float, float]:
     return found.modes, found.high_quality, reverse_kl(found.shares)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs what the flags ask for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", default="0,1,2,3,4")
-    parser.add_argument("--only", default=",".join(DEFAULT), help="of " + ", ".join(CONFIGS))
-    parser.add_argument("--directory", default="runs/modes", help="where the runs go")
-    flags = parser.parse_args(argv)
-    names = flags.only.split(",")
-    if unknown := set(names) - CONFIGS.keys():
-        parser.error(f"--only={','.join(sorted(unknown))}: there are {', '.join(CONFIGS)}")
+def show(plan: Plan) -> None:
+    """Prints a line of the table for each game as soon as it is known."""
     print("| game | modes by seed | mean | high quality by seed | mean | reverse KL, mean | seconds by seed |")
     print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
-    try:
-        for name in names:
-            rows, times = [], []
-            for seed in map(int, flags.seeds.split(",")):
-                workdir = Path(flags.directory).resolve() / f"{name.replace(' ', '_')}_{seed}"
-                times.append(complete(CONFIGS[name], workdir, seed))
-                rows.append(count(workdir))
-            modes, quality, kl = (np.asarray(column) for column in zip(*rows, strict=True))
-            cells = [name, ", ".join(map(str, modes)), f"{modes.mean():.1f}"]
-            cells += [", ".join(f"{100 * q:.1f}" for q in quality), f"{100 * quality.mean():.1f} %"]
-            cells += [f"{kl.mean():.3f}", ", ".join(f"{s:.0f}" for s in times)]
-            print(f"| {' | '.join(cells)} |", flush=True)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    for name in plan.names:
+        rows, times = [], []
+        for seed in plan.seeds:
+            workdir = plan.directory / f"{name.replace(' ', '_')}_{seed}"
+            times.append(complete(CONFIGS[name], workdir, seed))
+            rows.append(count(workdir))
+        modes, quality, kl = (np.asarray(column) for column in zip(*rows, strict=True))
+        cells = [name, ", ".join(map(str, modes)), f"{modes.mean():.1f}"]
+        cells += [", ".join(f"{100 * q:.1f}" for q in quality), f"{100 * quality.mean():.1f} %"]
+        cells += [f"{kl.mean():.3f}", ", ".join(f"{s:.0f}" for s in times)]
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs what the flags ask for."""
+    return tabulate(__doc__, argv, show, list(CONFIGS), DEFAULT, "0,1,2,3,4", "runs/modes")
 
 
 if __name__ == "__main__":

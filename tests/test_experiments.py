@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks import experiments
+from benchmarks import conditioning, experiments, modes
 from jaxgan.config import as_config, load_file
+from jaxgan.errors import UserError
 
 
 @pytest.mark.parametrize("name", experiments.NAMES)
@@ -36,3 +37,22 @@ def test_what_is_unknown_is_named(capsys):
     with pytest.raises(SystemExit, match="2"):
         experiments.main(["--only=one_class:3,one_class:x"])
     assert "--only=one_class:x: there are constraints_digits, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("program", [conditioning, experiments, modes])
+def test_seeds_are_whole_numbers(program, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        program.main(["--seeds=0,x"])
+    assert "--seeds=0,x: they must be whole numbers" in capsys.readouterr().err
+
+
+def test_table_has_a_row_for_each_seed_and_a_failed_run_ends_it(tmp_path, monkeypatch, capsys):
+    def row(experiment, workdir, seed):
+        if seed == 2:
+            raise UserError("it failed.")
+        return f"{experiment} {workdir.name}"
+
+    monkeypatch.setattr(experiments, "row", row)
+    assert experiments.main(["--only=one_class", "--seeds=0,2", f"--directory={tmp_path}"]) == 2
+    said = capsys.readouterr()
+    assert said.out.splitlines()[2:] == ["one_class:3 one_class_3_0"] and said.err == "it failed.\n"
