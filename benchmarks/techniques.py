@@ -157,9 +157,13 @@ diverse too. So short a run, of one seed, shows that a technique works as a prog
 
 {chr(10).join(lines)}
 
-{len(lines) - 2} techniques in {seconds / 60:.0f} minutes on {os.cpu_count()} cores ({platform.machine()}), Python
+{len(lines) - 2} techniques in {seconds / 60:.0f} minutes on {_cores()} core(s) ({platform.machine()}), Python
 {platform.python_version()}, {versions}.
 """
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,6 +17,7 @@ from jaxgan.checkpoint import Checkpoints
 from jaxgan.codes import sweep
 from jaxgan.data import Source, synthetic_modes, to_floats
 from jaxgan.data.examples import permutation
+from jaxgan.errors import NotFiniteError
 from jaxgan.gan import GAN
 from jaxgan.grid import grid, save_png, to_uint8
 from jaxgan.metrics.conditional import diversity
@@ -247,7 +248,7 @@ class Curves:
 
 
 class Save:
-    """Saves the whole state, with the step's scores if it has any, provided that its scalars are finite.
+    """Saves the whole state, with the step's scores if it has any, provided that it and its scalars are finite.
 
     What is written of the steps before must be on disk first: they will not be run again.
     """
@@ -260,6 +261,12 @@ class Save:
         check_finite(step, metrics)
         self._writer.flush()
         scored, scores = self.scores
+        state = jax.device_get(state)
+        # An update that no scalar tells of, such as by InfoGAN's codes, may have gone wrong in this very step.
+        spoiled = sum(
+            bool((~np.isfinite(x)).any()) for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.inexact)
+        )
+        check_finite(step, {"parameters": np.nan if spoiled else 0.0})
         self._checkpoints.save(step, state, scores if scored == step else None)
 
 
@@ -271,7 +278,11 @@ class Evaluate:
 
     def __call__(self, step: int, *, state: GANState, metrics: Mapping[str, Any]) -> None:
         check_finite(step, metrics)
-        found = self._scorer(state)
+        try:
+            found = self._scorer(state)
+        except NotFiniteError:
+            check_finite(step, {"samples": np.nan})
+            raise
         values = {score.tag: score.value for score in found.values()}
         self._writer.write_scalars(step, values)
         history.record(self._workdir / history.FILE, "train", found.values())

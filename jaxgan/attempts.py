@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from jaxgan import history
 from jaxgan import workdir as workdirs
-from jaxgan.checkpoint import Checkpoints
+from jaxgan.checkpoint import Checkpoints, reaches_back
 from jaxgan.config import Config
 from jaxgan.errors import UserError
 from jaxgan.monitor.doctor import Finding, span, words
@@ -68,8 +68,9 @@ def newest(workdir: Path, config: Config) -> Attempt:
 
 def child_of(workdir: Path) -> Path | None:
     """Where a run goes on that was rolled back; None: it was not."""
-    child = _place(workdir, _number(workdir) + 1)
-    return child if child.is_dir() else None
+    number = _number(workdir) + 1
+    child = _place(workdir, number)
+    return child if child.is_dir() and _number(child) == number else None
 
 
 def went_on(workdir: Path) -> str:
@@ -133,7 +134,7 @@ def roll_back(attempt: Attempt, problem: Finding, rank: tuple[str, str] | None, 
     """
     changes = _changes(attempt.config, problem.kind)
     config = _changed(attempt.config, {key: new for key, (_, new) in changes.items()})
-    step, number = _origin(attempt.workdir, problem, rank, target), attempt.number + 1
+    step, number = _origin(attempt, problem, rank, target), attempt.number + 1
     place = _place(attempt.workdir, number)
     partial = place.with_name(f".{place.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -152,9 +153,19 @@ def roll_back(attempt: Attempt, problem: Finding, rank: tuple[str, str] | None, 
     }
     (partial / "config.json").write_text(json.dumps(record, indent=2) + "\n")
     if step is not None:
-        shutil.copytree(attempt.workdir / "checkpoints" / str(step), partial / "checkpoints" / str(step))
-    os.replace(partial, place)
+        _copy(attempt.workdir / "checkpoints" / str(step), partial / "checkpoints" / str(step))
+    try:
+        os.replace(partial, place)
+    except OSError as error:
+        raise UserError(
+            f"{place} is no attempt of this run and stands in the way ({error.strerror}): move it."
+        ) from None
     return Attempt(place, config, number)
+
+
+def spread(config: Config) -> int:
+    """How many steps lie between the checkpoints of which some stay to roll back to; 0: none do."""
+    return (config.train.checkpoint_every or config.eval.every) if config.monitor.on_finding == "roll_back" else 0
 
 
 def sentence(record: Mapping[str, Any]) -> str:
@@ -166,12 +177,14 @@ def sentence(record: Mapping[str, Any]) -> str:
     )
 
 
-def _origin(workdir: Path, problem: Finding, rank: tuple[str, str] | None, target: Any) -> int | None:
+def _origin(attempt: Attempt, problem: Finding, rank: tuple[str, str] | None, target: Any) -> int | None:
     """The step of the best checkpoint, or of the newest from before the problem; None: there is none that is whole."""
-    checkpoints = Checkpoints(workdir)
+    checkpoints = Checkpoints(attempt.workdir)
     try:
-        best = checkpoints.best(*rank) if rank else None
-        before = [step for step in checkpoints.steps() if step < problem.step]
+        best, steps = checkpoints.best(*rank) if rank else None, checkpoints.steps()
+        # Not those that an interruption has left: the run that nobody interrupted has none of them.
+        every = spread(attempt.config)
+        before = [step for step in steps if step < problem.step and reaches_back(step, steps[-1], every)]
         for step in [*([] if best is None else [best]), *reversed(before)]:
             try:
                 checkpoints.restore(target, only=step)
@@ -181,6 +194,14 @@ def _origin(workdir: Path, problem: Finding, rank: tuple[str, str] | None, targe
         return None
     finally:
         checkpoints.close()
+
+
+def _copy(checkpoint: Path, place: Path) -> None:
+    try:
+        shutil.copytree(checkpoint, place)
+    except shutil.Error as error:  # of all files together, as texts
+        shutil.rmtree(place, ignore_errors=True)
+        raise UserError(f"{checkpoint} cannot be copied to {place}: {error.args[0][0][2]}.") from None
 
 
 def _changes(config: Config, kind: str) -> dict[str, list[float]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import zlib
@@ -27,20 +26,19 @@ def digest(state: Any) -> int:
     return crc
 
 
-class Spread:
-    """Orbax's policy of what stays: fewer the older, so that of any age there is one between that and twice that age.
+def reaches_back(step: int, newest: int, every: int) -> bool:
+    """Whether a checkpoint stays for its age: fewer do the older, so that of any age A there is one from A to 2 A.
 
-    Of n checkpoints about 2 log2(n) stay, the first one always.
+    Of n steps that are multiples of `every`, about 2 log2(n) stay. Nothing else counts, such as what else was saved or
+    is not deleted yet, and what goes once is never wanted again: an interrupted run has the same as any other.
+
+    >>> [step for step in range(0, 201, 10) if reaches_back(step, 200, 10)]
+    [0, 80, 120, 140, 160, 170, 180, 190, 200]
     """
-
-    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-        """Which of the checkpoints stay, oldest first."""
-        ages = [checkpoints[-1].step - each.step for each in checkpoints]
-        kept, younger = [True] * len(ages), 0
-        for i in range(len(ages) - 2, 0, -1):
-            kept[i] = ages[i - 1] > 2 * younger
-            younger = ages[i] if kept[i] else younger
-        return kept
+    if not every or step % every:
+        return False
+    age = (newest - step) // every
+    return (step // every) % (1 << max(age.bit_length() - 2, 0)) == 0
 
 
 class Checkpoints:
@@ -50,7 +48,7 @@ class Checkpoints:
       workdir: of the run.
       keep: how many of the newest stay; None: only to read, so that a run in progress is not disturbed.
       rank: the tag of the score by which the best one stays too, and which direction is better; None: none does.
-      spread: whether some from long ago stay too, fewer the older.
+      spread: of its multiples those stay too that `reaches_back`; 0: none.
     """
 
     def __init__(
@@ -58,26 +56,19 @@ class Checkpoints:
         workdir: str | os.PathLike,
         keep: int | None = None,
         rank: tuple[str, str] | None = None,
-        spread: bool = False,
+        spread: int = 0,
     ):
         self.directory = Path(workdir).absolute() / "checkpoints"
         self._keep, self._rank, self._spread = keep, rank, spread
         self._manager = self._open()
+        # Of those that have any, by step. A run without a rank has no use for them.
+        self._scores = self._recorded() if rank else {}
 
     def _open(self):
         import orbax.checkpoint as ocp
-        from orbax.checkpoint import checkpoint_managers
 
-        stay: list[Any] = [checkpoint_managers.LatestN(self._keep)]
-        if self._rank:
-            best = checkpoint_managers.BestN(get_metric_fn=self._merit, n=1, keep_checkpoints_without_metrics=False)
-            stay.append(best)
-        if self._spread:
-            stay.append(Spread())
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=checkpoint_managers.AnyPreservationPolicy(stay),
-            # Without it Orbax writes no scores to disk, and a resumed run would know of no best one.
-            best_fn=self._merit if self._rank else None,
+            preservation_policy=self,
             create=self._keep is not None,
             # What an interrupted save left behind; a reader would take the save of the run in progress for that.
             cleanup_tmp_directories=self._keep is not None,
@@ -86,11 +77,14 @@ class Checkpoints:
         )
         return ocp.CheckpointManager(self.directory, options=options, item_names=("state", "meta"))
 
-    def _merit(self, scores: dict[str, float]) -> float:
-        """Of a checkpoint, higher is better; those scored otherwise, before a resume, come last."""
-        tag, direction = self._rank or ("", "")
-        sign = -1 if direction == "lower" else 1
-        return sign * scores[tag] if tag in scores else -math.inf
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        """Orbax's question which of these stay, oldest first."""
+        steps = [each.step for each in checkpoints]
+        stay = set(steps[-self._keep :] if self._keep else steps)
+        stay |= {step for step in steps if reaches_back(step, steps[-1], self._spread)}
+        if self._rank:
+            stay.add(_best({step: self._scores[step] for step in steps if step in self._scores}, *self._rank))
+        return [step in stay for step in steps]
 
     def steps(self) -> list[int]:
         """Steps of the finished checkpoints, oldest first."""
@@ -99,14 +93,21 @@ class Checkpoints:
 
     def best(self, tag: str, direction: str) -> int | None:
         """The step of the checkpoint with the best score of this tag, the latest of equals; None: there is none."""
+        return _best(self._recorded(), tag, direction)
+
+    def _recorded(self) -> dict[int, dict[str, float]]:
+        """The scores that checkpoints have, by step; one that cannot be read has none."""
         import orbax.checkpoint as ocp
 
-        merits = {}
+        found = {}
         for step in self.steps():
-            meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())).meta
-            if tag in meta.get("scores", {}):
-                merits[step] = meta["scores"][tag] * (-1 if direction == "lower" else 1)
-        return max(merits, key=lambda step: (merits[step], step), default=None)
+            try:
+                meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())).meta
+                found[step] = {str(tag): float(value) for tag, value in meta["scores"].items()}
+            except Exception as error:  # damaged, or half deleted when the run was killed
+                _raise_of_machine(error)
+                logging.warning("The checkpoint %s has no scores that can be read.", self.directory / str(step))
+        return found
 
     def save(self, step: int, state: Any, scores: dict[str, float] | None = None) -> None:
         """Saves the state after `step` steps with its scores, if it has any, unless that step is saved already."""
@@ -114,13 +115,14 @@ class Checkpoints:
 
         if step in self._manager.all_steps():
             return
+        if scores:
+            self._scores[step] = scores
         # A copy on the host: the next step is given the device's buffers while the file is still being written.
         host = jax.tree.map(np.array, jax.device_get(state))
         meta = {"step": step, "crc32": digest(host), "scores": scores or {}}
         self._manager.save(
             step,
             args=ocp.args.Composite(state=ocp.args.StandardSave(host), meta=ocp.args.JsonSave(meta)),
-            metrics=scores,
             force=True,  # else a step before the newest one is left out without a word
         )
 
@@ -141,8 +143,7 @@ class Checkpoints:
             try:
                 state = self._restore(step, target)
             except Exception as error:  # any of a dozen types, by what is damaged
-                if isinstance(error, OSError) and error.errno in MACHINE:  # no fault of the checkpoint
-                    raise
+                _raise_of_machine(error)
                 reason = " ".join(str(error).split())[:200]
                 damaged[step] = f"{type(error).__name__}: {reason}"
                 logging.warning(
@@ -185,3 +186,15 @@ class Checkpoints:
     def close(self) -> None:
         """Waits as `wait` does, then lets go."""
         self._manager.close()
+
+
+def _best(scores: dict[int, dict[str, float]], tag: str, direction: str) -> int | None:
+    sign = -1 if direction == "lower" else 1
+    merits = {step: sign * each[tag] for step, each in scores.items() if tag in each}
+    return max(merits, key=lambda step: (merits[step], step), default=None)
+
+
+def _raise_of_machine(error: Exception) -> None:
+    """Raises what is no fault of the checkpoint."""
+    if isinstance(error, OSError) and error.errno in MACHINE:
+        raise error

@@ -4,6 +4,8 @@ import errno
 
 # Any other OSError may be a fault of the program, or of what it reads.
 MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+# Nor are these, but what a checkpoint is made of may be damaged so.
+PLACES = {errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EIO, errno.EFBIG}
 
 
 class UserError(ValueError):
@@ -12,6 +14,10 @@ class UserError(ValueError):
     It names what was wrong and what is allowed. `main` prints it and exits with code 2; from a
     notebook it is an ordinary `ValueError`.
     """
+
+
+class NotFiniteError(UserError):
+    """Examples, or what a network makes of them, that are NaN or infinite."""
 
 
 def suggest(kind: str, name: object, allowed) -> UserError:

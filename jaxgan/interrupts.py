@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 
-@contextmanager
+@contextlib.contextmanager
 def interruptible() -> Iterator[threading.Event]:
     """Within, the first SIGTERM or Ctrl-C only sets the event; a second one does what it always does."""
     event = threading.Event()
@@ -24,7 +24,8 @@ def interruptible() -> Iterator[threading.Event]:
     def handle(number, frame) -> None:
         restore()
         event.set()
-        print(f"{signal.Signals(number).name}: finishing the step and saving ...", flush=True)
+        with contextlib.suppress(RuntimeError, OSError):  # where it came in the midst of another `print`
+            print(f"{signal.Signals(number).name}: finishing the step and saving ...", flush=True)
 
     for number in before:
         signal.signal(number, handle)

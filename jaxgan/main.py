@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from jaxgan.errors import MACHINE, UserError, suggest
+from jaxgan.errors import MACHINE, PLACES, UserError, suggest
 
 FLAGS = flags.FLAGS
 APPLICABLE = {
@@ -238,6 +238,8 @@ def console() -> None:
         if not code:
             raise
         print(f"jaxgan: {sentence}", file=sys.stderr, flush=True)
+        if isinstance(error, BrokenPipeError):  # else Python would try once more to write what is left
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(code)
 
 
@@ -249,7 +251,9 @@ def _told(error: BaseException) -> tuple[int, str]:
         return INTERRUPTED, "interrupted."
     if isinstance(error, FloatingPointError):  # the scalars of a step; its text says which
         return 1, str(error)
-    if isinstance(error, OSError) and error.errno in MACHINE:
+    if isinstance(error, BrokenPipeError):
+        return 1, "nobody reads the output any more."
+    if isinstance(error, OSError) and error.errno in MACHINE | PLACES:
         return 1, f"{error.strerror}{f': {error.filename}' if error.filename else ''}."
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):  # XLA's and the checkpoint library's word
         full = "No space left on device" in str(error)

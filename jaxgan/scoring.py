@@ -16,7 +16,7 @@ import numpy as np
 from jaxgan.config import Config
 from jaxgan.data import Source, to_floats
 from jaxgan.draws import seed_keys
-from jaxgan.errors import UserError
+from jaxgan.errors import NotFiniteError, UserError
 from jaxgan.gan import GAN
 from jaxgan.judge import Report, extractor, held_out_examples, real_examples, show
 from jaxgan.metrics import METRICS, Extracted, Protocol, Score, measure, weights
@@ -164,7 +164,7 @@ class Reference:
                 self._report(f"features of {what}: {done}/{num} examples, {left:.0f} s left")
         features, logits = (np.concatenate(x)[:num] for x in zip(*found, strict=True))
         if not (np.isfinite(features).all() and np.isfinite(logits).all()):
-            raise UserError(f"the features of {what} are not all finite, so that nothing can be said of them.")
+            raise NotFiniteError(f"the features of {what} are not all finite, so that nothing can be said of them.")
         return Extracted(features, logits if logits.shape[1] else None)
 
 

@@ -84,6 +84,7 @@ def train(
     donor = find(attempt.workdir, attempt.config)  # before the workdir is touched
     with ExitStack() as stack:
         note = stack.enter_context(_opened(run, config, example, devices))
+        attempt = attempts.newest(run, config)  # again: who held the directory until now may have rolled it back
         scorer = Scorer(Reference(config, devices, given), gan) if config.eval.every else None
         game = Game(gan, devices, source, scorer, _programs(config, gan, devices), writers)
         while True:
@@ -142,8 +143,7 @@ def _train(game: Game, attempt: Attempt, donor: GANState | None) -> tuple[GANSta
     (run, config, number), gan = attempt, game.gan
     keys = seed_keys(config.seed, number)
     with ExitStack() as stack:
-        rolls = config.monitor.on_finding == "roll_back"
-        checkpoints = Checkpoints(run, config.train.keep, game.rank(attempt), spread=rolls)
+        checkpoints = Checkpoints(run, config.train.keep, game.rank(attempt), attempts.spread(config))
         stack.callback(checkpoints.close)
         state = first_state(gan, game.devices, keys, donor, checkpoints, run)
         watch = Watch(run, config.loss.name, len(game.source.class_names) if gan.num_classes else 0, int(state.step))
@@ -164,6 +164,7 @@ def _train(game: Game, attempt: Attempt, donor: GANState | None) -> tuple[GANSta
             writer.write_scalars(error.step, error.scalars)
             writer.flush()
             watch(error.step)
+            rolls = config.monitor.on_finding == "roll_back"
             if rolls and watch.problem and not attempts.why_stopped(attempt, watch.problem):
                 return state, watch.problem  # nobody looks at this state, whose arrays the steps have consumed
             good = checkpoints.steps()
@@ -219,7 +220,8 @@ def _loop(
     key, hyper = devices.put(keys.train), devices.put(make_hyper(config))
     if config.monitor.histograms_every:
         histograms = Histograms(gan, devices, key, hyper, make, writer)
-        due.append(actions.at_steps(config.monitor.histograms_every, t.num_steps, histograms))
+        # First of all: what is not finite is told from here before the step is logged.
+        due.insert(0, actions.at_steps(config.monitor.histograms_every, t.num_steps, histograms))
     before: Mapping[str, Any] = {}
     print(
         f"training on {source.name} ({len(source)} examples), {len(devices.devices)} device(s), "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,8 @@ class Watch(ScalarWriter):
         self._said = {_identity(found) for found in recorded(self._path)}
         self._row: tuple[int, dict[str, float]] = (-1, {})
         self.doctor = Doctor(loss, num_classes)
-        log = workdir / "metrics.jsonl"
-        for row in read_metrics(log) if log.exists() else []:
-            step = row.pop("step")
-            if step <= last and last > 0:  # the samples of step 0 are drawn again
-                self._feed(step, row)
+        for row in _rows(workdir, last) if last > 0 else []:  # the samples of step 0 are drawn again
+            self._feed(row.pop("step"), row)
 
     @property
     def problem(self) -> Finding | None:
@@ -66,11 +64,16 @@ class Watch(ScalarWriter):
                 print(told(found), flush=True)
 
 
-def diagnose_log(workdir: Path, loss: str, num_classes: int, last: int | None = None) -> list[Finding]:
+def diagnose_log(workdir: Path, loss: str, num_classes: int, last: int) -> list[Finding]:
     """What the doctor finds in a run's `metrics.jsonl`, up to a step: what `Watch` found when it was made."""
+    return diagnose(curves_of(_rows(workdir, last)), loss, num_classes)
+
+
+def _rows(workdir: Path, last: int) -> list[dict[str, Any]]:
+    """The log up to the checkpoint of step `last`, which proves that what was not finite before did not come again."""
     log = workdir / "metrics.jsonl"
-    rows = read_metrics(log) if log.exists() else []
-    return diagnose(curves_of([row for row in rows if last is None or row["step"] <= last]), loss, num_classes)
+    rows = [row for row in (read_metrics(log) if log.exists() else []) if row["step"] <= last]
+    return [{name: value for name, value in row.items() if math.isfinite(value)} for row in rows]
 
 
 def _identity(found: Finding) -> tuple[str, str, int]:
@@ -91,6 +94,6 @@ def recorded(path: Path) -> list[Finding]:
     for line in path.read_bytes().splitlines() if path.exists() else ():
         try:
             found.append(Finding.from_dict(json.loads(line)))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
     return found

@@ -79,10 +79,21 @@ def read(workdir: str | os.PathLike) -> dict[str, Any]:
         raise UserError(f"{path} has format {found!r}; this version of jaxgan reads format {FORMAT}.")
     if not all(isinstance(record.get(part), dict) for part in ("config", "example", "environment")):
         raise damaged
+    if not isinstance(record["environment"].get("versions", {}), dict):
+        raise damaged
     try:
-        return {**record, "config": Config.from_dict(record["config"])}
+        config = Config.from_dict(record["config"])
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+    try:
+        changes = record.get(INTERVENTION, {"attempt": 1, "changes": {}})
+        for key, (_, new) in changes["changes"].items():
+            section, name = key.split(".")
+            float(getattr(getattr(config, section), name) + new)
+        int(changes["attempt"])
+    except (TypeError, ValueError, KeyError, AttributeError):
+        raise damaged from None
+    return {**record, "config": config}
 
 
 def open_run(workdir: Path, config: Config, example: dict[str, Any], devices: str) -> str | None:

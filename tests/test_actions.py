@@ -99,10 +99,13 @@ def test_save_saves_what_is_finite_only():
     saved = []
     checkpoints = SimpleNamespace(save=lambda *arguments: saved.append(arguments))
     save = actions.Save(checkpoints, SimpleNamespace(flush=lambda: None))
-    save(4, state="good", metrics={"loss/d": jnp.float32(1)})
+    good, bad = {"w": jnp.ones(2), "n": jnp.int32(3)}, {"w": jnp.array([1, np.inf]), "n": jnp.int32(3)}
+    save(4, state=good, metrics={"loss/d": jnp.float32(1)})
     with pytest.raises(actions.NonFiniteError, match="at step 5: loss/d is nan"):
-        save(5, state="bad", metrics={"loss/d": jnp.float32(np.nan)})
-    assert saved == [(4, "good", None)]
+        save(5, state=good, metrics={"loss/d": jnp.float32(np.nan)})
+    with pytest.raises(actions.NonFiniteError, match="at step 6: parameters is nan"):
+        save(6, state=bad, metrics={"loss/d": jnp.float32(1)})
+    assert [(step, state["w"].tolist(), scores) for step, state, scores in saved] == [(4, [1, 1], None)]
 
 
 def test_save_gives_a_checkpoint_the_scores_of_its_own_step_only():
@@ -112,7 +115,7 @@ def test_save_gives_a_checkpoint_the_scores_of_its_own_step_only():
     for step in (3, 4, 5):
         if step == 4:
             save.scores = (4, {"eval/fd": 1.0})
-        save(step, state="state", metrics={})
+        save(step, state={}, metrics={})
     assert [scores for _, _, scores in saved] == [None, {"eval/fd": 1.0}, None]
 
 

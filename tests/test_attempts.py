@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import io
 import json
 import os
@@ -23,7 +24,7 @@ from jaxgan import attempts
 from jaxgan import workdir as workdirs
 from jaxgan.actions import NonFiniteError
 from jaxgan.attempts import CHANGES, Attempt, newest, roll_back, why_stopped
-from jaxgan.checkpoint import Checkpoints, Spread
+from jaxgan.checkpoint import Checkpoints, reaches_back
 from jaxgan.config import Config
 from jaxgan.draws import seed_keys
 from jaxgan.errors import UserError
@@ -157,6 +158,20 @@ def test_an_attempt_that_was_interrupted_ends_the_same(attempt, hasty, rolled, t
         assert_same_record(tmp_path / place, rolled.workdir / place)
 
 
+@pytest.mark.parametrize("at", [15, 25])
+def test_a_run_that_was_stopped_between_checkpoints_is_rolled_back_to_the_same(at, hasty, rolled, tmp_path):
+    class Stop(Interrupt):
+        def write_scalars(self, step, scalars):
+            if step == at and not self.left:
+                self.left = 1
+                signal.raise_signal(signal.SIGTERM)
+
+    config = game("roll_back", attempts=1)
+    assert int(run(config, tmp_path, writers=[Stop(at)]).step) == at
+    assert_same_state(run(config, tmp_path), rolled.state)
+    assert attempts.intervention(tmp_path / "attempt_1") == attempts.intervention(rolled.workdir / "attempt_1")
+
+
 def test_a_run_that_was_killed_while_it_was_rolled_back_is_rolled_back(hasty, rolled, tmp_path, monkeypatch):
     real = os.replace
 
@@ -224,6 +239,7 @@ FALLING = {10: 9.0, 20: 3.0, 30: 5.0, 40: 6.0}
         (dict.fromkeys(FALLING), ("eval/fd", "lower"), [], 20),
         (dict.fromkeys(FALLING), None, [20], 10),
         ({30: None, 40: None}, None, [], 0),
+        ({10: None, 20: None, 22: None, 40: None}, None, [], 20),  # 22 was left by an interruption
         ({}, None, [], 0),
     ],
 )
@@ -241,6 +257,36 @@ def test_an_attempt_begins_at_the_best_checkpoint_or_before_the_problem(scores, 
     checkpoints.close()
     assert (restored is None) == (origin == 0)
     assert restored is None or (restored[0], restored[1]["w"].tolist()) == (origin, [origin])
+
+
+def test_a_checkpoint_that_was_being_deleted_is_passed_over(tmp_path):
+    attempt = recorded(tmp_path / "run", FALLING, ("eval/fd", "lower"))
+    (attempt.workdir / "checkpoints" / "20" / "meta" / "metadata").unlink()
+    child = roll_back(attempt, finding(), ("eval/fd", "lower"), TARGET)
+    assert attempts.intervention(child.workdir)["from_step"] == 30  # the best of those that have a score
+
+
+def test_a_full_disk_leaves_no_attempt(tmp_path, monkeypatch):
+    attempt = recorded(tmp_path / "run", {10: None}, None)
+
+    def full(source, target, **_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(UserError, match=r"cannot be copied to .*No space left"):
+        patched.setattr(attempts.shutil, "copyfile", full)
+        roll_back(attempt, finding(), None, TARGET)
+    assert not list(attempt.workdir.rglob(".attempt_1.partial/checkpoints/10"))
+    assert newest(attempt.workdir, attempt.config) == attempt
+    assert roll_back(attempt, finding(), None, TARGET).number == 1
+
+
+def test_a_directory_that_is_no_attempt_is_none_and_is_not_overwritten(tmp_path):
+    attempt = recorded(tmp_path / "run", {10: None}, None)
+    recorded(attempt.workdir / "attempt_1", {}, None)
+    assert newest(attempt.workdir, attempt.config) == attempt
+    with pytest.raises(UserError, match="attempt_1 is no attempt of this run and stands in the way"):
+        roll_back(attempt, finding(), None, TARGET)
+    assert "intervention" not in json.loads((attempt.workdir / "attempt_1" / "config.json").read_bytes())
 
 
 def test_attempts_follow_each_other(tmp_path):
@@ -292,14 +338,19 @@ def test_each_kind_changes_learning_rates_and_eps_or_stops(kind):
 def test_checkpoints_that_are_spread_reach_back_as_far_as_needed():
     kept: list[int] = []
     for newest_step in range(0, 100_001, 500):
-        kept.append(newest_step)
-        infos = [SimpleNamespace(step=step) for step in kept]
-        stay = Spread().should_preserve(infos, context=None)
-        kept = [step for step, stays in zip(kept, stay, strict=True) if stays]
+        kept = [step for step in (*kept, newest_step) if reaches_back(step, newest_step, 500)]
+        assert kept == [step for step in range(0, newest_step + 1, 500) if reaches_back(step, newest_step, 500)]
+        assert kept == [step for step in range(newest_step + 500) if reaches_back(step, newest_step + 499, 500)]
         ages = [newest_step - step for step in kept]
         for age in range(500, newest_step + 1, 500):
             assert any(age <= a <= 2 * age for a in ages)
     assert kept[0] == 0 and kept[-1] == 100_000 and 8 <= len(kept) <= 18
+
+
+def test_a_run_that_may_be_rolled_back_keeps_checkpoints_that_are_spread(rolled):
+    steps = [int(path.name) for path in (rolled.workdir / "checkpoints").iterdir() if path.name.isdigit()]
+    newest_step = max(steps)
+    assert {s for s in range(10, newest_step + 1, 10) if reaches_back(s, newest_step, 10)} <= set(steps)
 
 
 # From the command line, with the thresholds that there are.
@@ -333,7 +384,7 @@ def test_exact_after_kill_9_in_an_attempt(tmp_path):
     processes = {name: start(tmp_path / name) for name in ("whole", "killed")}
     log = tmp_path / "killed" / "attempt_1" / "metrics.jsonl"
     deadline = time.monotonic() + 300
-    while not log.exists() or log.read_bytes().count(b"\n") < 3:
+    while not log.exists() or log.read_bytes().count(b"\n") < 10:  # with checkpoints of its own
         assert processes["killed"].poll() is None and time.monotonic() < deadline, processes["killed"].communicate()[1]
         time.sleep(0.002)
     processes["killed"].send_signal(signal.SIGKILL)

@@ -51,6 +51,24 @@ def test_read_metrics_passes_over_a_torn_line(torn, position, tmp_path):
     assert curves.read_metrics(tmp_path / "m.jsonl") == [{"step": 1, "a": 1.0}, {"step": 2, "a": 2.0}]
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        '{"step": "2", "a": 5.0}',
+        '{"step": -2, "a": 5.0}',
+        '{"step": true, "a": 5.0}',
+        '{"step": 2.0, "a": 5.0}',
+        '{"step": 2, "a": null}',
+        '{"step": 2, "a": [1], "b": "text", "c": true, "d": {}}',
+        f'{{"step": 2, "a": 1{"0" * 400}}}',
+        "[" * 100_000,
+    ],
+)
+def test_read_metrics_takes_nothing_but_numbers(wrong, tmp_path):
+    (tmp_path / "m.jsonl").write_text(f'{{"step": 1, "a": 1}}\n{{"step": 2, "a": 2.0}}\n{wrong}\n')
+    assert curves.read_metrics(tmp_path / "m.jsonl") == [{"step": 1, "a": 1.0}, {"step": 2, "a": 2.0}]
+
+
 def test_draw_curves_draws_the_panels_there_are(tmp_path, figures):
     rows = [{"step": s, "loss/d": 1 / s, "loss/g": s, "score/real": 0.5, "other": 3} for s in range(1, 41)]
     rows[-1]["eval/fid_10k"] = 12.5

@@ -1,6 +1,7 @@
 """The command line as a careless user finds it: one sentence, an exit code, and nothing touched by what is refused."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -189,6 +190,7 @@ def test_command_passes_what_follows_the_colon_to_get_config(command, tmp_path):
         (FloatingPointError("training stopped."), 1, "jaxgan: training stopped.\n"),
         (KeyboardInterrupt(), 130, "jaxgan: interrupted.\n"),
         (OSError(errno.ENOSPC, "No space left on device", "a/b"), 1, "jaxgan: No space left on device: a/b.\n"),
+        (OSError(errno.EISDIR, "Is a directory", "a/b"), 1, "jaxgan: Is a directory: a/b.\n"),
         (MemoryError("Unable to allocate"), 1, "jaxgan: out of memory: Unable to allocate\n"),
         (ValueError("RESOURCE_EXHAUSTED: No space left on device"), 1, "jaxgan: the disk is full: RESOURCE_"),
     ],
@@ -202,6 +204,15 @@ def test_command_tells_what_the_machine_lacks_without_a_traceback(command, monke
     found, _, err = command(*TINY)
     assert found == code
     assert err.startswith(sentence) and err.count("\n") == 1
+
+
+def test_output_that_nobody_reads_is_no_fault(tmp_path, root):
+    command = [sys.executable, "-m", "jaxgan.main", *TINY, f"--workdir={tmp_path}"]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        error = process.stderr.read().decode()
+    assert (process.returncode, error) == (1, "jaxgan: nobody reads the output any more.\n")
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a fault"), ValueError("a fault"), FileNotFoundError("a fault")])
@@ -319,6 +330,14 @@ def test_command_says_where_a_run_that_was_rolled_back_goes_on(command, monkeypa
     monkeypatch.setattr("jaxgan.report.report", lambda workdirs, *rest: asked.extend(workdirs) or "page.html")
     run = tmp_path / "run"
     (run / "attempt_1").mkdir(parents=True)
+    record = {
+        "format": 1,
+        "config": {},
+        "example": {},
+        "environment": {},
+        "intervention": {"attempt": 1, "changes": {}},
+    }
+    (run / "attempt_1" / "config.json").write_text(json.dumps(record))
     code, out, _ = command(f"--mode={flags[0]}", *flags[1:])
     assert code == 0 and asked == [str(run)]
     assert out.startswith(f"{run} was rolled back, and the run goes on in {run / 'attempt_1'}.\n")

@@ -148,6 +148,25 @@ def strict(line: str):
     return json.loads(line, parse_constant=refuse)
 
 
+def test_what_a_later_checkpoint_has_proved_wrong_is_not_found_again(tmp_path):
+    writer = JsonlWriter(tmp_path / "metrics.jsonl")
+    for step in (10, 20, 27, 30, 40):
+        writer.write_scalars(step, {"loss/d": np.nan if step == 27 else 1.0})
+    writer.close()
+    assert Watch(tmp_path, "hinge", 0, last=40).problem is None
+    assert jaxgan.watch.diagnose_log(tmp_path, "hinge", 0, last=40) == []
+    assert not (tmp_path / FILE).exists()
+
+
+@pytest.mark.parametrize("key", ["kind", "severity", "step", "reported"])
+def test_a_finding_of_something_else_is_passed_over(key, tmp_path):
+    good = Finding("imbalance", "warning", 10, 20, None, {}, "Words.", ())
+    lines = [good.to_dict() | {key: [1]}, good.to_dict()]
+    (tmp_path / FILE).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert good in recorded(tmp_path / FILE)
+    Watch(tmp_path, "hinge", 0, last=0)
+
+
 def test_what_is_not_finite_is_valid_json_and_comes_back(tmp_path):
     path = tmp_path / "metrics.jsonl"
     writer = JsonlWriter(path)

@@ -116,6 +116,7 @@ def test_open_run_refuses_other_data(name, value, run):
     assert (run / "config.json").read_bytes() == before
 
 
+WHOLE = {"format": 1, "config": {}, "example": {}, "environment": {}}
 DAMAGED = {
     "empty": b"",
     "torn": b'{"format": 1, "config": {"se',
@@ -125,6 +126,11 @@ DAMAGED = {
     "no_config": b'{"format": 1, "example": {}, "environment": {}}',
     "no_example": b'{"format": 1, "config": {}, "environment": {}}',
     "no_environment": b'{"format": 1, "config": {}, "example": {}}',
+    "versions_not_a_dictionary": json.dumps(WHOLE | {"environment": {"versions": None}}).encode(),
+    "intervention_not_a_dictionary": json.dumps(WHOLE | {"intervention": []}).encode(),
+    "intervention_of_no_key": json.dumps(
+        WHOLE | {"intervention": {"attempt": 1, "changes": {"d_optim.speed": [2.0, 1.0]}}}
+    ).encode(),
     "config_not_a_dictionary": b'{"format": 1, "config": 3, "example": {}, "environment": {}}',
 }
 

@@ -19,7 +19,7 @@ LONG_LEGEND = 8  # curves; of more only those that stand out are named
 
 
 def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:
-    """The rows of a `metrics.jsonl`, by step; the last word on a step counts, and a torn line is passed over.
+    """The rows of a `metrics.jsonl`, by step; the last word on a step counts, and what is no scalar is passed over.
 
     Values that were not finite are so again.
     """
@@ -28,11 +28,17 @@ def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:
         for line in lines:
             try:
                 row = json.loads(line)
-                step = int(row["step"])
-            except (ValueError, KeyError, TypeError, OverflowError):
+                step = row.pop("step")
+                scalars = {name: float(value) for name, value in row.items() if _is_number(value)}
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
                 continue  # torn by a crash; the resumed run wrote the step again
-            rows.setdefault(step, {}).update({k: float(v) if v in NON_FINITE else v for k, v in row.items()})
+            if type(step) is int and step >= 0:
+                rows.setdefault(step, {"step": step}).update(scalars)
     return [rows[step] for step in sorted(rows)]
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) or (type(value) is str and value in NON_FINITE)
 
 
 def draw_curves(metrics: str | os.PathLike, out: str | os.PathLike, findings: Sequence[Found] = ()) -> None:

@@ -52,8 +52,15 @@ class Finding:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Finding:
-        """The inverse of `to_dict`, through JSON too."""
-        return cls(**{**values, "advice": tuple(Advice(**each) for each in values["advice"])})
+        """The inverse of `to_dict`, through JSON too.
+
+        Raises:
+          ValueError, KeyError, TypeError: values of something else.
+        """
+        SEVERITIES.index(values["severity"])
+        step, reported = int(values["step"]), int(values["reported"])
+        known = {"kind": str(values["kind"]), "step": step, "reported": reported}
+        return cls(**{**values, **known, "advice": tuple(Advice(**each) for each in values["advice"])})
 
     def _repr_markdown_(self) -> str:
         """How a notebook shows it."""

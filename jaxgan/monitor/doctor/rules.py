@@ -51,7 +51,7 @@ def generator_too_strong(run: Run, held: int) -> Sign | None:
 
 
 def vanishing_gradient(run: Run, held: int) -> Sign | None:
-    """G's gradient is nothing beside what it was, beside D's, or in its first layer beside its last."""
+    """The norm of G's gradient, or of its first layer's, is nothing, or nothing beside what it was."""
     names = ("grad_norm/g", "grad_norm/g/bottom")
     for name in names:
         now, first = run.median(name), run.at_first(name)
