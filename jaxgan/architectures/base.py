@@ -46,8 +46,9 @@ class Architecture(NamedTuple):
     Both modules take plain attributes: `base_features`, `channel_multipliers`, `kernel_sizes`, `spectral_norm`,
     `batch_norm`, `axis_name` (of synchronized batch norm), `dtype`, `num_classes`, `conditioning` (from
     `G_CONDITIONINGS` or `D_CONDITIONINGS`) and `embedding_dim` (see `condition` and `see_label`). The generator also
-    takes `shape` (of one example) and `output`, the discriminator `minibatch_stddev` (examples in a group; 0: none)
-    and `heads` (names and widths of further outputs). They are called as `generator(z, label, train=...)` and
+    takes `shape` (of one example), `output` and `codes` (how many numbers at the end of its z are InfoGAN's codes
+    rather than noise), the discriminator `minibatch_stddev` (examples in a group; 0: none) and `heads` (names and
+    widths of further outputs). They are called as `generator(z, label, train=...)` and
     `discriminator(x, label, train=...) -> DOutput`, with `label` i32[B], or None for those that need none.
 
     `check(shape, channel_multipliers, g_kernel_sizes, d_kernel_sizes)` raises `UserError` for what they cannot make.
