@@ -18,7 +18,7 @@ from jaxgan.sections import (
 
 
 def check_architecture(data: DataConfig, model: ModelConfig, train: TrainConfig) -> None:
-    """Refuses networks that cannot make such data, and batch norm of one example."""
+    """Refuses networks that cannot make such data, and batch norm of one example, which for D is a pack."""
     from jaxgan.architectures import ARCHITECTURES
 
     if data.source == "synthetic":
@@ -34,9 +34,14 @@ def check_architecture(data: DataConfig, model: ModelConfig, train: TrainConfig)
             model.g_kernel_sizes,
             model.d_kernel_sizes,
         )
-    if (model.g_batch_norm or model.d_batch_norm) and train.batch_size // train.accumulate < 2:
-        parts = f" and train.accumulate {train.accumulate}" if train.accumulate > 1 else ""
-        raise UserError(f"train.batch_size is {train.batch_size}{parts}: batch norm needs at least 2 examples at once.")
+    # Its moments are those of the whole batch, over all devices, or of one part where gradients accumulate.
+    examples = train.batch_size // train.accumulate
+    packed = model.d_batch_norm and examples // model.packing < 2
+    if packed or (model.g_batch_norm and examples < 2):
+        groups = {"train.accumulate": train.accumulate, "model.packing": model.packing if examples > 1 else 1}
+        of = " and ".join([f"is {train.batch_size}", *(f"{key} {n}" for key, n in groups.items() if n > 1)])
+        what = f"packs of {model.packing} examples" if groups["model.packing"] > 1 else "examples"
+        raise UserError(f"train.batch_size {of}: batch norm needs at least 2 {what} at once.")
 
 
 def check_regularizers(model: ModelConfig, loss: LossConfig, regularizers: RegularizersConfig) -> None:

@@ -37,6 +37,14 @@ REFUSED = [
     (dict(train__accumulate=0), r"train.accumulate is 0: it must be at least 1"),
     (dict(train__accumulate=8), r"train.batch_size is 8 and train.accumulate 8: batch norm needs at least 2 examples"),
     (
+        dict(train__batch_size=4, model__packing=4, model__d_batch_norm=True),
+        r"train.batch_size is 4 and model.packing 4: batch norm needs at least 2 packs of 4 examples at once",
+    ),
+    (
+        dict(train__accumulate=2, model__packing=4, model__d_batch_norm=True),
+        r"train.batch_size is 8 and train.accumulate 2 and model.packing 4: .* at least 2 packs of 4 examples at once",
+    ),
+    (
         dict(train__accumulate=2, loss__name="relativistic_average"),
         r"train.accumulate is 2, but loss.name 'relativistic_average' needs the whole batch at once",
     ),
@@ -86,6 +94,7 @@ def test_combination_is_refused_with_one_sentence(values, sentence):
 # The nearest to what is refused that is not.
 ALLOWED = [
     dict(model__packing=4, train__accumulate=2),
+    dict(model__packing=4, model__d_batch_norm=True),
     dict(model__minibatch_stddev=4, infogan__categorical=(2, 3), **CONDITIONAL),
     dict(train__accumulate=8, model__g_batch_norm=False),
     dict(train__accumulate=4, regularizers__r1=1.0, regularizers__wgan_gp=1.0, infogan__continuous=1),
