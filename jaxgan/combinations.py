@@ -57,10 +57,11 @@ def check_regularizers(model: ModelConfig, loss: LossConfig, regularizers: Regul
             f"regularizers.clip is {regularizers.clip}, but model.d_spectral_norm divides the scale of D's weights out"
             " again, so that clipping them constrains nothing; set clip to 0 or d_spectral_norm to False."
         )
-    if not loss.g_adversarial_weight and not regularizers.feature_matching:
+    classes = model.d_conditioning == "auxiliary" and loss.class_weight
+    if not (loss.g_adversarial_weight or regularizers.feature_matching or classes):
         raise UserError(
             "loss.g_adversarial_weight is 0, which leaves the generator without a loss: give"
-            " regularizers.feature_matching a weight."
+            " regularizers.feature_matching a weight, or loss.class_weight with model.d_conditioning 'auxiliary'."
         )
 
 

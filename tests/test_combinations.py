@@ -80,6 +80,11 @@ REFUSED = [
     (dict(infogan__continuous=1, infogan__weight=-1), r"infogan.weight is -1.0: it must be at least 0"),
     (dict(infogan__continuous=1, infogan__learning_rate=-1), r"infogan.learning_rate is -1.0: it must be at least 0"),
     (dict(infogan__reconstruct_z=True), r"infogan.reconstruct_z is True, but there are no codes"),
+    (
+        dict(loss__g_adversarial_weight=0.0, loss__class_weight=0.0, **CONDITIONAL),
+        r"leaves the generator without a los",
+    ),
+    (dict(loss__g_adversarial_weight=0.0, **CLASS_FAKE), r"leaves the generator without .* or loss.class_weight with"),
     (dict(loss__class_weight=-1), r"loss.class_weight is -1.0: it must be at least 0"),
 ]
 
@@ -95,6 +100,7 @@ def test_combination_is_refused_with_one_sentence(values, sentence):
 ALLOWED = [
     dict(model__packing=4, train__accumulate=2),
     dict(model__packing=4, model__d_batch_norm=True),
+    dict(loss__g_adversarial_weight=0.0, **CONDITIONAL),
     dict(model__minibatch_stddev=4, infogan__categorical=(2, 3), **CONDITIONAL),
     dict(train__accumulate=8, model__g_batch_norm=False),
     dict(train__accumulate=4, regularizers__r1=1.0, regularizers__wgan_gp=1.0, infogan__continuous=1),

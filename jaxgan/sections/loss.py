@@ -14,7 +14,7 @@ class LossConfig:
     """The adversarial loss."""
 
     name: str = "non_saturating"
-    g_adversarial_weight: float = 1.0  # in G's loss; 0: feature matching alone
+    g_adversarial_weight: float = 1.0  # in G's loss; 0: feature matching or the class loss alone
     class_weight: float = 1.0  # of the class loss where model.d_conditioning is 'auxiliary'
 
     def __post_init__(self):
