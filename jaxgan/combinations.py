@@ -26,10 +26,11 @@ def check_architecture(data: DataConfig, model: ModelConfig, train: TrainConfig)
             raise UserError(f"model.architecture {model.architecture!r} makes images; synthetic points need 'mlp'.")
         if model.output != "linear":
             raise UserError(f"model.output {model.output!r} is bounded; synthetic points need 'linear'.")
-    if data.image_size and data.source != "synthetic":
+    points = data.source == "synthetic"
+    if points or data.image_size:
         # Channels come from the source; build() checks again with the real shape.
         ARCHITECTURES[model.architecture].check(
-            (data.image_size, data.image_size, 1),
+            (2,) if points else (data.image_size, data.image_size, 1),
             model.channel_multipliers,
             model.g_kernel_sizes,
             model.d_kernel_sizes,
@@ -69,11 +70,18 @@ def check_targets(loss: LossConfig, targets: TargetsConfig) -> None:
     """Refuses tricks with labels for losses that have none."""
     from jaxgan.losses import LOSSES
 
-    if targets.label_tricks and LOSSES[loss.name].term is None:
-        having = ", ".join(name for name, other in LOSSES.items() if other.term)
+    if LOSSES[loss.name].term is not None:
+        return
+    having = ", ".join(name for name, other in LOSSES.items() if other.term)
+    if targets.label_tricks:
         raise UserError(
             f"{_keys('targets', targets.label_tricks)} would move the target labels 1 and 0, but loss.name"
             f" {loss.name!r} has none, it compares the logits themselves; losses with targets are {having}."
+        )
+    if targets.traced and not targets.instance_noise_steps:
+        raise UserError(
+            f"targets.traced is True, but there is no trick to keep: loss.name {loss.name!r} has no target labels, and"
+            f" targets.instance_noise_steps is 0; losses with targets are {having}."
         )
 
 
@@ -92,7 +100,13 @@ def check_augment(data: DataConfig, loss: LossConfig, augment: AugmentConfig) ->
 
 
 def check_conditioning(model: ModelConfig, loss: LossConfig, targets: TargetsConfig) -> None:
-    """Refuses what the cross entropy over classes and "generated" leaves no place for."""
+    """Refuses the weight of a class loss that is not there, and what the cross entropy over classes and "generated"
+    leaves no place for."""
+    if loss.class_weight != LossConfig.class_weight and model.d_conditioning != "auxiliary":
+        raise UserError(
+            f"loss.class_weight is {loss.class_weight}, but only model.d_conditioning 'auxiliary' has a class loss to "
+            f"weigh: leave it at {LossConfig.class_weight}."
+        )
     if model.d_conditioning != "class_fake":
         return
     if loss.name != "non_saturating":
