@@ -18,7 +18,7 @@ from jaxgan.sections import (
 
 
 def check_architecture(data: DataConfig, model: ModelConfig, train: TrainConfig) -> None:
-    """Refuses networks that cannot make such data, and batch norm of one example."""
+    """Refuses networks that cannot make such data, and batch norm of one example, which for D is a pack."""
     from jaxgan.architectures import ARCHITECTURES
 
     if data.source == "synthetic":
@@ -26,17 +26,23 @@ def check_architecture(data: DataConfig, model: ModelConfig, train: TrainConfig)
             raise UserError(f"model.architecture {model.architecture!r} makes images; synthetic points need 'mlp'.")
         if model.output != "linear":
             raise UserError(f"model.output {model.output!r} is bounded; synthetic points need 'linear'.")
-    if data.image_size and data.source != "synthetic":
+    points = data.source == "synthetic"
+    if points or data.image_size:
         # Channels come from the source; build() checks again with the real shape.
         ARCHITECTURES[model.architecture].check(
-            (data.image_size, data.image_size, 1),
+            (2,) if points else (data.image_size, data.image_size, 1),
             model.channel_multipliers,
             model.g_kernel_sizes,
             model.d_kernel_sizes,
         )
-    if (model.g_batch_norm or model.d_batch_norm) and train.batch_size // train.accumulate < 2:
-        parts = f" and train.accumulate {train.accumulate}" if train.accumulate > 1 else ""
-        raise UserError(f"train.batch_size is {train.batch_size}{parts}: batch norm needs at least 2 examples at once.")
+    # Its moments are those of the whole batch, over all devices, or of one part where gradients accumulate.
+    examples = train.batch_size // train.accumulate
+    packed = model.d_batch_norm and examples // model.packing < 2
+    if packed or (model.g_batch_norm and examples < 2):
+        groups = {"train.accumulate": train.accumulate, "model.packing": model.packing if examples > 1 else 1}
+        of = " and ".join([f"is {train.batch_size}", *(f"{key} {n}" for key, n in groups.items() if n > 1)])
+        what = f"packs of {model.packing} examples" if groups["model.packing"] > 1 else "examples"
+        raise UserError(f"train.batch_size {of}: batch norm needs at least 2 {what} at once.")
 
 
 def check_regularizers(model: ModelConfig, loss: LossConfig, regularizers: RegularizersConfig) -> None:
@@ -52,10 +58,11 @@ def check_regularizers(model: ModelConfig, loss: LossConfig, regularizers: Regul
             f"regularizers.clip is {regularizers.clip}, but model.d_spectral_norm divides the scale of D's weights out"
             " again, so that clipping them constrains nothing; set clip to 0 or d_spectral_norm to False."
         )
-    if not loss.g_adversarial_weight and not regularizers.feature_matching:
+    classes = model.d_conditioning == "auxiliary" and loss.class_weight
+    if not (loss.g_adversarial_weight or regularizers.feature_matching or classes):
         raise UserError(
             "loss.g_adversarial_weight is 0, which leaves the generator without a loss: give"
-            " regularizers.feature_matching a weight."
+            " regularizers.feature_matching a weight, or loss.class_weight with model.d_conditioning 'auxiliary'."
         )
 
 
@@ -63,11 +70,18 @@ def check_targets(loss: LossConfig, targets: TargetsConfig) -> None:
     """Refuses tricks with labels for losses that have none."""
     from jaxgan.losses import LOSSES
 
-    if targets.label_tricks and LOSSES[loss.name].term is None:
-        having = ", ".join(name for name, other in LOSSES.items() if other.term)
+    if LOSSES[loss.name].term is not None:
+        return
+    having = ", ".join(name for name, other in LOSSES.items() if other.term)
+    if targets.label_tricks:
         raise UserError(
             f"{_keys('targets', targets.label_tricks)} would move the target labels 1 and 0, but loss.name"
             f" {loss.name!r} has none, it compares the logits themselves; losses with targets are {having}."
+        )
+    if targets.traced and not targets.instance_noise_steps:
+        raise UserError(
+            f"targets.traced is True, but there is no trick to keep: loss.name {loss.name!r} has no target labels, and"
+            f" targets.instance_noise_steps is 0; losses with targets are {having}."
         )
 
 
@@ -86,7 +100,13 @@ def check_augment(data: DataConfig, loss: LossConfig, augment: AugmentConfig) ->
 
 
 def check_conditioning(model: ModelConfig, loss: LossConfig, targets: TargetsConfig) -> None:
-    """Refuses what the cross entropy over classes and "generated" leaves no place for."""
+    """Refuses the weight of a class loss that is not there, and what the cross entropy over classes and "generated"
+    leaves no place for."""
+    if loss.class_weight != LossConfig.class_weight and model.d_conditioning != "auxiliary":
+        raise UserError(
+            f"loss.class_weight is {loss.class_weight}, but only model.d_conditioning 'auxiliary' has a class loss to "
+            f"weigh: leave it at {LossConfig.class_weight}."
+        )
     if model.d_conditioning != "class_fake":
         return
     if loss.name != "non_saturating":

@@ -214,6 +214,7 @@ def _networks(
         spectral_norm=m.g_spectral_norm,
         batch_norm=m.g_batch_norm,
         conditioning=m.g_conditioning,
+        codes=codes.width if codes else 0,
         **common,
     )
     discriminator = architecture.discriminator(

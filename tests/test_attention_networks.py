@@ -16,11 +16,12 @@ from jaxgan.gan import build, init
 NAMES = ["biggan", "sagan"]
 
 
-def state(name, size=128, num_classes=0, **model):
+def state(name, size=128, num_classes=0, infogan=(), **model):
     if num_classes:
         model |= {"g_conditioning": "batch_norm", "d_conditioning": "projection"}
     model = {"architecture": name, "base_features": 2, "g_spectral_norm": True, **model}
-    gan = build(Config.from_dict({"data": {"image_size": 0}, "model": model}), (size, size, 3), num_classes=num_classes)
+    config = Config.from_dict({"data": {"image_size": 0}, "model": model, "infogan": dict(infogan)})
+    gan = build(config, (size, size, 3), num_classes=num_classes)
     return jax.eval_shape(partial(init, gan), jax.random.key(0))
 
 
@@ -102,9 +103,27 @@ def test_biggan_without_batch_norm_puts_all_of_z_in_front():
     assert state("biggan", z_dim=18, g_batch_norm=False).generator.params["Dense_0"]["kernel"].shape[0] == 18
 
 
-def test_biggan_refuses_too_short_a_z():
+@pytest.mark.parametrize("codes", [0, 3])
+def test_biggan_refuses_too_short_a_z(codes):
     with pytest.raises(UserError, match=r"z_dim is 5, but biggan splits z into 6 parts"):
-        state("biggan", z_dim=5)
+        state("biggan", infogan={"continuous": codes}, z_dim=5)
+
+
+@pytest.mark.parametrize(("num_classes", "embedding"), [(0, 0), (3, 7)])
+def test_each_part_of_biggans_noise_ends_in_all_codes(num_classes, embedding):
+    codes = {"categorical": [3], "continuous": 1}
+    params = state("biggan", 32, num_classes, codes, z_dim=6, embedding_dim=7).generator.params
+    parts = [2, 2, 1, 1]  # of the 6 numbers of noise
+    assert params["Dense_0"]["kernel"].shape[0] == parts[0] + 4
+    for i, part in enumerate(parts[1:]):
+        assert params[f"Block_{i}"]["ConditionalBatchNorm_0"]["gamma"]["kernel"].shape[0] == embedding + part + 4
+
+
+def test_every_part_of_biggan_hears_the_codes_and_its_own_noise_alone():
+    g, z = Generator((32, 32, 1), 1, codes=2), jnp.arange(6.0)[None]
+    for i, part in enumerate(g._parts(z, 3)):
+        assert part.tolist() == [[i, 4, 5]]
+    assert [part.tolist() for part in g.clone(codes=0)._parts(z, 2)] == [[[0, 1]], [[2, 3]], [[4, 5]]]
 
 
 def test_biggan_starts_orthogonal(key):

@@ -10,6 +10,8 @@ from jaxgan.gan import build
 CONDITIONAL = {"model__g_conditioning": "concat", "model__d_conditioning": "auxiliary"}
 CLASS_FAKE = {"model__g_conditioning": "concat", "model__d_conditioning": "class_fake"}
 
+POINTS = {"data__source": "synthetic", "data__name": "ring", "model__output": "linear"}
+
 # Of two keys that do not go together; `test_config.WRONG` has what is wrong by itself.
 REFUSED = [
     (
@@ -36,6 +38,14 @@ REFUSED = [
     ),
     (dict(train__accumulate=0), r"train.accumulate is 0: it must be at least 1"),
     (dict(train__accumulate=8), r"train.batch_size is 8 and train.accumulate 8: batch norm needs at least 2 examples"),
+    (
+        dict(train__batch_size=4, model__packing=4, model__d_batch_norm=True),
+        r"train.batch_size is 4 and model.packing 4: batch norm needs at least 2 packs of 4 examples at once",
+    ),
+    (
+        dict(train__accumulate=2, model__packing=4, model__d_batch_norm=True),
+        r"train.batch_size is 8 and train.accumulate 2 and model.packing 4: .* at least 2 packs of 4 examples at once",
+    ),
     (
         dict(train__accumulate=2, loss__name="relativistic_average"),
         r"train.accumulate is 2, but loss.name 'relativistic_average' needs the whole batch at once",
@@ -72,6 +82,21 @@ REFUSED = [
     (dict(infogan__continuous=1, infogan__weight=-1), r"infogan.weight is -1.0: it must be at least 0"),
     (dict(infogan__continuous=1, infogan__learning_rate=-1), r"infogan.learning_rate is -1.0: it must be at least 0"),
     (dict(infogan__reconstruct_z=True), r"infogan.reconstruct_z is True, but there are no codes"),
+    (dict(infogan__distribution="normal"), r"infogan.distribution is 'normal', but there are no codes.* at 'uniform'"),
+    (dict(infogan__weight=0.5), r"infogan.weight is 0.5, but there are no codes: .* leave it at 1.0"),
+    (dict(infogan__learning_rate=1e-3), r"infogan.learning_rate is 0.001, but there are no codes.* leave it at None"),
+    (dict(loss__class_weight=0.5), r"loss.class_weight is 0.5, but only .*'auxiliary' has a class loss"),
+    (dict(loss__class_weight=0.5, **CLASS_FAKE), r"loss.class_weight is 0.5, but only .*'auxiliary' has a class loss"),
+    (dict(augment__p=0.5), r"augment.p is 0.5, but there are no augmentations: name some in augment.policy"),
+    (dict(targets__instance_noise_steps=9), r"instance_noise_steps is 9, but there is no noise .* set it to 0, or"),
+    (dict(targets__traced=True, loss__name="hinge"), r"traced is True, but .* 'hinge' has no target .*non_saturating"),
+    (dict(model__g_kernel_sizes=(5,)), r"model.g_kernel_sizes is \(5,\), but mlp has no kernels: leave it out"),
+    (dict(model__d_kernel_sizes=(4, 4), **POINTS), r"model.d_kernel_sizes is \(4, 4\), but mlp has no kernels"),
+    (
+        dict(loss__g_adversarial_weight=0.0, loss__class_weight=0.0, **CONDITIONAL),
+        r"leaves the generator without a los",
+    ),
+    (dict(loss__g_adversarial_weight=0.0, **CLASS_FAKE), r"leaves the generator without .* or loss.class_weight with"),
     (dict(loss__class_weight=-1), r"loss.class_weight is -1.0: it must be at least 0"),
 ]
 
@@ -86,6 +111,14 @@ def test_combination_is_refused_with_one_sentence(values, sentence):
 # The nearest to what is refused that is not.
 ALLOWED = [
     dict(model__packing=4, train__accumulate=2),
+    dict(model__packing=4, model__d_batch_norm=True),
+    dict(loss__g_adversarial_weight=0.0, **CONDITIONAL),
+    dict(loss__class_weight=0.5, **CONDITIONAL),
+    dict(infogan__categorical=(2,), infogan__distribution="normal", infogan__weight=0.5, infogan__learning_rate=1e-3),
+    dict(augment__p=0.5, augment__policy=("color",)),
+    dict(targets__traced=True, targets__instance_noise_steps=9, loss__name="hinge"),
+    dict(targets__traced=True),
+    POINTS,
     dict(model__minibatch_stddev=4, infogan__categorical=(2, 3), **CONDITIONAL),
     dict(train__accumulate=8, model__g_batch_norm=False),
     dict(train__accumulate=4, regularizers__r1=1.0, regularizers__wgan_gp=1.0, infogan__continuous=1),

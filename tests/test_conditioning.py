@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from jaxgan.architectures import ARCHITECTURES, D_CONDITIONINGS, G_CONDITIONINGS
 from jaxgan.architectures.mlp import Discriminator, Generator
@@ -173,6 +173,46 @@ def test_further_heads_are_read_from_the_features(conditioning):
         layer = params[f"head_{name}"]
         assert out.heads[name].shape == (B, width)
         assert_allclose(out.heads[name], out.features @ layer["kernel"] + layer["bias"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("spectral_norm", [False, True])
+@pytest.mark.parametrize("conditioning", D_CONDITIONINGS)
+def test_discriminators_outputs_are_float32_where_the_rest_computes_in_bfloat16(conditioning, spectral_norm):
+    d, variables = mlp(conditioning, spectral_norm, dtype=jnp.bfloat16, heads=(("code", 2),))
+    out = run(d, variables)
+    wide = run(d.clone(dtype=jnp.float32), variables)
+    assert_array_equal(out.features, out.features.astype(jnp.bfloat16).astype(np.float32))
+    assert np.abs(out.features - wide.features).max() > 0
+
+    def layer(name):  # its kernel and bias
+        kernel, stats = variables["params"][name]["kernel"], variables.get("spectral_stats", {}).get(name)
+        if stats:
+            u, v = (np.float64(stats["SpectralNorm_0"][x]) for x in "uv")
+            kernel = kernel / (v @ kernel @ u)
+        return np.float64(kernel), variables["params"][name].get("bias", 0)
+
+    def read(name):
+        kernel, bias = layer(name)
+        return out.features @ kernel + bias
+
+    expected = {"head_code": out.heads["code"]}
+    expected |= {name: out.heads[name] for name in ("class", "class_fake") if name in out.heads}
+    for name, found in expected.items():
+        assert_allclose(found, read(name), rtol=1e-5, atol=1e-5)
+    if conditioning != "class_fake":  # there the logits are of the head
+        logits = read("Dense_1")[:, 0]
+        if conditioning == "projection":
+            logits += (layer("projection")[0][LABEL] * out.features).sum(1)
+        assert_allclose(out.logits, logits, rtol=1e-5, atol=1e-5)
+
+
+def test_large_logits_of_bfloat16_networks_differ():
+    d, variables = mlp(dtype=jnp.bfloat16)
+    shifted = {**variables["params"]["Dense_1"], "bias": np.float32([300])}  # where bfloat16 has steps of 2
+    variables = {**variables, "params": {**variables["params"], "Dense_1": shifted}}
+    x = jnp.asarray(np.random.RandomState(2).randn(64, 2).astype(np.float32)) / 10
+    logits = run(d, variables, x, jnp.zeros(64, jnp.int32)).logits
+    assert np.ptp(logits) < 20 and len(np.unique(logits)) > 32
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from games import CLASSES, small
 from numpy.testing import assert_allclose
-from scipy.special import expit, logsumexp
+from scipy.special import expit, logsumexp, softmax
 
 from jaxgan.architectures import DOutput
 from jaxgan.draws import PENALTY, per_example, stream
@@ -162,6 +162,18 @@ def test_auxiliary_adds_the_class_losses_of_real_and_generated_examples(outputs,
     loss, metrics = g_objective(gan, hyper, *outputs, examples)
     assert_allclose(loss, adversarial + 0.5 * fake, rtol=1e-6)
     assert_allclose([metrics["loss/g_adversarial"], metrics["loss/g_class"]], [adversarial, fake], rtol=1e-6)
+
+
+def test_generator_of_the_class_loss_alone_has_its_gradient(outputs, examples):
+    conditioned = {"model__d_conditioning": "auxiliary", "loss__class_weight": 0.5, **CONDITIONED}
+    gan, hyper = parts(loss__g_adversarial_weight=0.0, **conditioned)
+    real, fake = outputs
+    grads = jax.grad(lambda fake: g_objective(gan, hyper, real, fake, examples).loss)(fake)
+    p = softmax(np.float64(fake.heads["class"]), axis=1)
+    assert_allclose(grads.heads["class"], 0.5 * (p - np.eye(p.shape[1])[examples.label]) / N, rtol=1e-5, atol=1e-8)
+    assert not grads.logits.any() and not grads.features.any()
+    gan, hyper = parts(**conditioned)
+    assert jax.grad(lambda fake: g_objective(gan, hyper, real, fake, examples).loss)(fake).logits.any()
 
 
 @pytest.mark.parametrize("conditioning", ["class_fake", "auxiliary"])

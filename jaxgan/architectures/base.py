@@ -46,8 +46,9 @@ class Architecture(NamedTuple):
     Both modules take plain attributes: `base_features`, `channel_multipliers`, `kernel_sizes`, `spectral_norm`,
     `batch_norm`, `axis_name` (of synchronized batch norm), `dtype`, `num_classes`, `conditioning` (from
     `G_CONDITIONINGS` or `D_CONDITIONINGS`) and `embedding_dim` (see `condition` and `see_label`). The generator also
-    takes `shape` (of one example) and `output`, the discriminator `minibatch_stddev` (examples in a group; 0: none)
-    and `heads` (names and widths of further outputs). They are called as `generator(z, label, train=...)` and
+    takes `shape` (of one example), `output` and `codes` (how many numbers at the end of its z are InfoGAN's codes
+    rather than noise), the discriminator `minibatch_stddev` (examples in a group; 0: none) and `heads` (names and
+    widths of further outputs). They are called as `generator(z, label, train=...)` and
     `discriminator(x, label, train=...) -> DOutput`, with `label` i32[B], or None for those that need none.
 
     `check(shape, channel_multipliers, g_kernel_sizes, d_kernel_sizes)` raises `UserError` for what they cannot make.
@@ -151,7 +152,8 @@ def read_out(
     train: bool,
     kernel_init: nn.initializers.Initializer = DCGAN_INIT,
 ) -> DOutput:
-    """What a discriminator says of features h [B, F]; all of its layers but the embedding of `concat` are as h's.
+    """What a discriminator says of features h [B, F], in at least float32 whatever `d.dtype`: what losses make of
+    logits is their differences, and from 256 to 512 bfloat16 has steps of 2.
 
     * `none`, `concat`: logits f = w.h + b.
     * `projection`: logits f + <embed(y), h>. Miyato and Koyama 2018, https://arxiv.org/abs/1802.05637, equation 4.
@@ -169,20 +171,21 @@ def read_out(
     """
 
     def dense(inputs: Array, width: int, name: str | None = None, bias: bool = True) -> Array:
-        return widen(Dense(width, bias, d.spectral_norm, d.dtype, kernel_init, name=name)(inputs, train=train))
+        return Dense(width, bias, d.spectral_norm, kernel_init=kernel_init, name=name)(inputs, train=train)
 
+    features = widen(features)
     heads = {name: dense(features, width, f"head_{name}") for name, width in d.heads}
     if d.conditioning == "class_fake":
         heads["class_fake"] = dense(features, d.num_classes + 1, "class_fake")
         logits = jax.nn.logsumexp(heads["class_fake"][:, :-1], axis=1) - heads["class_fake"][:, -1]
-        return DOutput(logits, widen(features), heads)
+        return DOutput(logits, features, heads)
     logits = dense(features, 1)[:, 0]
     if d.conditioning == "auxiliary":
         heads["class"] = dense(features, d.num_classes, "class")
     if d.conditioning == "projection":
         embedding = dense(_one_hot(d, label), features.shape[-1], "projection", bias=False)
-        logits += (embedding * widen(features)).sum(1)
-    return DOutput(logits, widen(features), heads)
+        logits += (embedding * features).sum(1)
+    return DOutput(logits, features, heads)
 
 
 def _one_hot(module: Conditioned, label: Array | None) -> Array:

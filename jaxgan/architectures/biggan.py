@@ -41,17 +41,18 @@ check = partial(check_residual, "biggan", LAYOUTS)
 
 
 class Generator(nn.Module):
-    """z [B, z_dim] -> images [B, H, W, C]: dense, then blocks that double the size, each with its own part of z.
+    """z [B, z_dim + codes] -> images [B, H, W, C]: dense, then blocks that double the size, each with its part of z.
 
-    z is split into parts as equal as can be, one for the dense layer and one for each block, whose batch norms are
-    linear in it. With the conditioning `batch_norm` they are linear in [embedding of the label, part], the embedding
+    The noise, all of z but the codes, is split into parts as equal as can be, one for the dense layer and one for each
+    block, whose batch norms are linear in it. Codes say what the whole image is to be, so each part ends in all of
+    them. With the conditioning `batch_norm` batch norms are linear in [embedding of the label, part], the embedding
     being common to all layers and `embedding_dim` long. Without batch norm all of z goes into the dense layer.
 
     The paper's has z_dim 120 (at 128 pixels), embedding_dim 128 and spectral norm in all layers but the embedding.
     Attributes: see `Architecture`.
 
     Raises:
-      UserError: z is shorter than the number of its parts.
+      UserError: the noise is shorter than the number of its parts.
     """
 
     shape: tuple[int, int, int]
@@ -66,6 +67,7 @@ class Generator(nn.Module):
     num_classes: int = 0
     conditioning: str = "none"
     embedding_dim: int = 128
+    codes: int = 0
 
     @nn.compact
     def __call__(self, z: jax.Array, label: jax.Array | None = None, *, train: bool) -> jax.Array:
@@ -89,11 +91,12 @@ class Generator(nn.Module):
     def _parts(self, z: jax.Array, blocks: int) -> list[jax.Array]:
         if not self.batch_norm:
             return [z] * (1 + blocks)
-        if z.shape[1] <= blocks:
+        noise, codes = jnp.split(z, [z.shape[1] - self.codes], axis=1)
+        if noise.shape[1] <= blocks:
             raise UserError(
-                f"model.z_dim is {z.shape[1]}, but biggan splits z into {1 + blocks} parts: make it longer."
+                f"model.z_dim is {noise.shape[1]}, but biggan splits z into {1 + blocks} parts: make it longer."
             )
-        return jnp.array_split(z, 1 + blocks, axis=1)
+        return [jnp.concatenate([part, codes], 1) for part in jnp.array_split(noise, 1 + blocks, axis=1)]
 
 
 class Discriminator(nn.Module):

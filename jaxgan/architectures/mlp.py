@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.architectures.base import OUTPUT_ACTIVATIONS, DOutput, condition, read_out, see_batch, see_label, widen
+from jaxgan.errors import UserError
 from jaxgan.nn.layers import Dense
 from jaxgan.nn.norm import BatchNorm, batch_norm
 
@@ -23,8 +24,12 @@ def check(
     g_kernel_sizes: Sequence[int],
     d_kernel_sizes: Sequence[int],
 ) -> None:
-    """Nothing to refuse: any shape, any number of layers; kernel sizes have no meaning here."""
-    del shape, channel_multipliers, g_kernel_sizes, d_kernel_sizes
+    """Refuses kernel sizes other than the configuration's default, which is meant for another architecture; any shape
+    and any number of layers will do."""
+    del shape, channel_multipliers
+    for key, given in (("g_kernel_sizes", g_kernel_sizes), ("d_kernel_sizes", d_kernel_sizes)):
+        if tuple(given) != (4,):
+            raise UserError(f"model.{key} is {tuple(given)}, but mlp has no kernels: leave it out.")
 
 
 class Generator(nn.Module):
@@ -45,6 +50,7 @@ class Generator(nn.Module):
     num_classes: int = 0
     conditioning: str = "none"
     embedding_dim: int = 128
+    codes: int = 0
 
     @nn.compact
     def __call__(self, z: jax.Array, label: jax.Array | None = None, *, train: bool) -> jax.Array:

@@ -110,6 +110,7 @@ class Generator(nn.Module):
     num_classes: int = 0
     conditioning: str = "none"
     embedding_dim: int = 128
+    codes: int = 0
 
     @nn.compact
     def __call__(self, z: jax.Array, label: jax.Array | None = None, *, train: bool) -> jax.Array:

@@ -14,7 +14,7 @@ class LossConfig:
     """The adversarial loss."""
 
     name: str = "non_saturating"
-    g_adversarial_weight: float = 1.0  # in G's loss; 0: feature matching alone
+    g_adversarial_weight: float = 1.0  # in G's loss; 0: feature matching or the class loss alone
     class_weight: float = 1.0  # of the class loss where model.d_conditioning is 'auxiliary'
 
     def __post_init__(self):
@@ -59,6 +59,11 @@ class TargetsConfig:
             raise UserError(
                 f"targets.instance_noise is {self.instance_noise}: it needs targets.instance_noise_steps of at least 1,"
                 " the steps until it is gone."
+            )
+        if self.instance_noise_steps and not (self.instance_noise or self.traced):
+            raise UserError(
+                f"targets.instance_noise_steps is {self.instance_noise_steps}, but there is no noise to be gone by"
+                " then: set it to 0, or targets.instance_noise to a strength."
             )
 
     @property
@@ -123,6 +128,11 @@ class AugmentConfig:
             raise UserError(f"augment.ada_kimg is {self.ada_kimg}: it must be greater than 0.")
         if self.ada and not self.policy:
             raise UserError("augment.ada adapts the probability of augmentations: name some in augment.policy.")
+        if self.p is not None and not self.policy:
+            raise UserError(
+                f"augment.p is {self.p}, but there are no augmentations: name some in augment.policy, or leave it at"
+                " None."
+            )
 
     @property
     def first_p(self) -> float:

@@ -60,7 +60,9 @@ class TrainConfig:
     d_steps_per_g_step: int | None = None  # None: the preset's of d_optim
     order: str = "d_first"  # d_first | g_first
     ema_decay: float = 0.999
-    dtype: str = "float32"  # of the computation: float32 | bfloat16; parameters, losses and SN stay float32
+    dtype: str = (
+        "float32"  # of the computation: float32 | bfloat16; parameters, D's outputs, losses and SN stay float32
+    )
     log_every: int = 100
     sample_every: int = 500  # 0: never
     checkpoint_every: int = 1000  # 0: only at the end
