@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxgan.config import Config
 from jaxgan.data import Source, to_floats
+from jaxgan.data.examples import Stacked, Streamed
 from jaxgan.draws import seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN
@@ -36,8 +37,8 @@ EVERY = 10  # seconds between two lines of progress
 class Reference:
     """The real examples that others are compared with, and the network by whose features.
 
-    Making one extracts the features of the real examples, which are cached by data set, split, size, features and
-    their hash.
+    Making one extracts the features of the real examples, which are cached by the contents of these, features and their
+    hash.
 
     Args:
       config: what is scored, and how, is its section `eval`.
@@ -68,10 +69,11 @@ class Reference:
         n = len(devices.devices)
         self.block = max(1, min(BLOCK // n, self.features.block)) * n  # examples per call
         self.source, self.split = real_examples(config, source)
+        self.content = _content(self.source, config.model.output)
         self.real = Extracted(
-            self._features(self.source, self.split),
+            self._features(self.source, self.content),
             labels=self.source.labels,
-            held_out=self._features(*held_out) if held_out else None,
+            held_out=self._features(held_out[0], _content(held_out[0], config.model.output)) if held_out else None,
         )
 
     def scores(self, blocks: Iterator[Any], num: int, labels: np.ndarray | None = None, **origin) -> dict[str, Score]:
@@ -106,6 +108,7 @@ class Reference:
             split=self.split,
             n_real=len(self.source),
             n_fake=num,
+            data_hash=self.content[:16],
             resize=e.resize if e.features == "inception" else "none",
             seed=SEED,
             **origin,
@@ -135,15 +138,10 @@ class Reference:
             images = to_floats(read(np.minimum(positions, num - 1)), self.config.model.output)
             yield self.devices.split(images)
 
-    def _features(self, source: Source, split: str) -> np.ndarray:
-        """Features f[N, F] of real examples, from the cache where they are known."""
-        output = self.config.model.output
-        if isinstance(source.examples, np.ndarray):
-            what = content_hash(source, output)
-        else:  # reading them all is what the cache is to spare
-            what = hashlib.sha256(source.labels.tobytes()).hexdigest()
-        parts = (source.name, split, source.shape, len(source), what, output)
-        key = hashlib.sha256(repr((*parts, self.features.name, self.features.hash)).encode()).hexdigest()[:16]
+    def _features(self, source: Source, content: str) -> np.ndarray:
+        """Features f[N, F] of real examples, from the cache where they are known by their `_content`."""
+        parts = (content, self.config.model.output, self.features.name, self.features.hash)
+        key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
         path = weights.cache_path(f"real_{self.features.name}-{key}.npz")
         if cached := weights.recall(path, key):
             return cached[0]["real"]["features"]
@@ -226,6 +224,14 @@ class Scorer:
         for positions in self.reference.positions(PASSES * self.reference.block):
             variables = self._recalibrate(variables, self._inputs(positions))
         return variables
+
+
+def _content(source: Source, output: str) -> str:
+    """A hash of the examples in the range of the output, and of their labels; not of what they are called."""
+    if isinstance(source.examples, Streamed | Stacked):  # reading them all is what the cache is to spare
+        parts = (source.shape, source.examples.identity, source.labels.tobytes())
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+    return content_hash(source, output)
 
 
 def _generate(gan: GAN, output: str, variables: dict[str, Any], at: dict[str, Any]) -> jax.Array:
