@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -15,11 +15,11 @@ import numpy as np
 
 from jaxgan.config import Config
 from jaxgan.data import Source, to_floats
-from jaxgan.data.examples import Stacked, Streamed
+from jaxgan.data.examples import Stacked, Streamed, permutation
 from jaxgan.draws import seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN
-from jaxgan.judge import Report, extractor, held_out_examples, real_examples, show
+from jaxgan.judge import Report, extractor, held_out_examples, load_split, real_examples, show
 from jaxgan.metrics import METRICS, Extracted, Protocol, Score, measure, weights
 from jaxgan.metrics.labelled import content_hash
 from jaxgan.metrics.scores import tag
@@ -60,6 +60,7 @@ class Reference:
         resamples: int = 0,
     ):
         self.config, self.devices, self._report, self._resamples = config, devices, report, resamples
+        self._given = source
         wanted = [METRICS[name] for name in config.eval.metrics if name in METRICS]
         # First of all, since it may refuse.
         held_out = held_out_examples(config, source) if any("held_out" in m.needs_real for m in wanted) else None
@@ -75,6 +76,15 @@ class Reference:
             labels=self.source.labels,
             held_out=self._features(held_out[0], _content(held_out[0], config.model.output)) if held_out else None,
         )
+
+    @cached_property
+    def drawn_labels(self) -> np.ndarray:
+        """i32[n]: the labels of all examples that a run is trained on, in a fixed random order."""
+        d, e = self.config.data, self.config.eval
+        whole = (
+            self.source if e.split == d.split and not e.num_real else self._given or load_split(self.config, d.split)
+        )
+        return whole.labels[permutation(len(whole), SEED)]
 
     def scores(self, blocks: Iterator[Any], num: int, labels: np.ndarray | None = None, **origin) -> dict[str, Score]:
         """The scores of examples, by the name of their metric, in the order of `eval.metrics`.
@@ -181,7 +191,6 @@ class Scorer:
         self.reference, self._gan, self._devices, self._eval = reference, gan, devices, config.eval
         self._generate = devices.map_examples(partial(_generate, gan, config.model.output))
         self._recalibrate = devices.map_examples(partial(_recalibrate, gan), joined=True)
-        self._present = np.unique(reference.source.labels).astype(np.int32)
 
     @property
     def rank(self) -> tuple[str, str]:
@@ -207,8 +216,14 @@ class Scorer:
         return np.concatenate(blocks)[:num], self._labels(np.arange(num))
 
     def _labels(self, positions: np.ndarray) -> np.ndarray | None:
-        """Of the generated examples of these numbers, if G is conditioned on classes: one after the other."""
-        return self._present[positions % len(self._present)] if self._gan.num_classes else None
+        """Of the generated examples of these numbers, if G is conditioned on classes: in the training data's shares.
+
+        Even ones would charge a generator that equals unbalanced data for the difference.
+        """
+        if not self._gan.num_classes:
+            return None
+        drawn = self.reference.drawn_labels
+        return drawn[positions % len(drawn)]
 
     def _inputs(self, positions: np.ndarray) -> dict[str, Any]:
         return self._devices.split({"index": positions, "label": self._labels(positions)})

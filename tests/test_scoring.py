@@ -17,7 +17,7 @@ from jaxgan import scoring
 from jaxgan.actions import Evaluate
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.config import Config
-from jaxgan.data import examples, to_floats
+from jaxgan.data import examples, from_arrays, to_floats
 from jaxgan.errors import UserError
 from jaxgan.evaluate import evaluate, table
 from jaxgan.gan import build, init
@@ -156,8 +156,22 @@ def test_class_accuracy_is_of_the_classes_asked_for(conditional):
     score, state = conditional
     images, labels = score.images(state)
     predicted = score.reference.features(images)[1].argmax(axis=1)
-    assert labels.tolist() == [i % 10 for i in range(24)]
     assert score(state)["class_accuracy"].value == np.mean(predicted == labels)
+
+
+@pytest.mark.parametrize("change", [{}, {"eval__num_real": 7}, {"eval__split": "test"}])
+def test_classes_are_drawn_in_the_shares_of_the_training_data(conditional, change):
+    """Whatever they are compared with: as many of each class as there are, and no order within them."""
+    source = from_arrays(np.zeros((24, 8, 8, 1), np.uint8), np.repeat([4, 9], [18, 6]))
+    config, given = tiny(**change), source
+    if "eval__split" in change:
+        config, given = tiny(data__max_examples=24, **change), None
+        source = load_split(config, "train")
+    made = Scorer(Reference(config, Devices(), given), conditional[0]._gan)
+    labels = made._labels(np.arange(48))
+    np.testing.assert_array_equal(np.bincount(labels), 2 * np.bincount(source.labels))
+    np.testing.assert_array_equal(labels[:24], labels[24:])
+    assert (labels[:24] != np.sort(labels[:24])).any()
 
 
 def test_memorization_is_beside_the_held_out_digits(conditional):
