@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -15,10 +15,11 @@ import numpy as np
 
 from jaxgan.config import Config
 from jaxgan.data import Source, to_floats
+from jaxgan.data.examples import Stacked, Streamed, permutation
 from jaxgan.draws import seed_keys
 from jaxgan.errors import NotFiniteError, UserError
 from jaxgan.gan import GAN
-from jaxgan.judge import Report, extractor, held_out_examples, real_examples, show
+from jaxgan.judge import Report, extractor, held_out_examples, load_split, real_examples, show
 from jaxgan.metrics import METRICS, Extracted, Protocol, Score, measure, weights
 from jaxgan.metrics.labelled import content_hash
 from jaxgan.metrics.scores import tag
@@ -36,8 +37,8 @@ EVERY = 10  # seconds between two lines of progress
 class Reference:
     """The real examples that others are compared with, and the network by whose features.
 
-    Making one extracts the features of the real examples, which are cached by data set, split, size, features and
-    their hash.
+    Making one extracts the features of the real examples, which are cached by the contents of these, features and their
+    hash.
 
     Args:
       config: what is scored, and how, is its section `eval`.
@@ -59,6 +60,7 @@ class Reference:
         resamples: int = 0,
     ):
         self.config, self.devices, self._report, self._resamples = config, devices, report, resamples
+        self._given = source
         wanted = [METRICS[name] for name in config.eval.metrics if name in METRICS]
         # First of all, since it may refuse.
         held_out = held_out_examples(config, source) if any("held_out" in m.needs_real for m in wanted) else None
@@ -68,11 +70,21 @@ class Reference:
         n = len(devices.devices)
         self.block = max(1, min(BLOCK // n, self.features.block)) * n  # examples per call
         self.source, self.split = real_examples(config, source)
+        self.content = _content(self.source, config.model.output)
         self.real = Extracted(
-            self._features(self.source, self.split),
+            self._features(self.source, self.content),
             labels=self.source.labels,
-            held_out=self._features(*held_out) if held_out else None,
+            held_out=self._features(held_out[0], _content(held_out[0], config.model.output)) if held_out else None,
         )
+
+    @cached_property
+    def drawn_labels(self) -> np.ndarray:
+        """i32[n]: the labels of all examples that a run is trained on, in a fixed random order."""
+        d, e = self.config.data, self.config.eval
+        whole = (
+            self.source if e.split == d.split and not e.num_real else self._given or load_split(self.config, d.split)
+        )
+        return whole.labels[permutation(len(whole), SEED)]
 
     def scores(self, blocks: Iterator[Any], num: int, labels: np.ndarray | None = None, **origin) -> dict[str, Score]:
         """The scores of examples, by the name of their metric, in the order of `eval.metrics`.
@@ -106,6 +118,7 @@ class Reference:
             split=self.split,
             n_real=len(self.source),
             n_fake=num,
+            data_hash=self.content[:16],
             resize=e.resize if e.features == "inception" else "none",
             seed=SEED,
             **origin,
@@ -135,15 +148,10 @@ class Reference:
             images = to_floats(read(np.minimum(positions, num - 1)), self.config.model.output)
             yield self.devices.split(images)
 
-    def _features(self, source: Source, split: str) -> np.ndarray:
-        """Features f[N, F] of real examples, from the cache where they are known."""
-        output = self.config.model.output
-        if isinstance(source.examples, np.ndarray):
-            what = content_hash(source, output)
-        else:  # reading them all is what the cache is to spare
-            what = hashlib.sha256(source.labels.tobytes()).hexdigest()
-        parts = (source.name, split, source.shape, len(source), what, output)
-        key = hashlib.sha256(repr((*parts, self.features.name, self.features.hash)).encode()).hexdigest()[:16]
+    def _features(self, source: Source, content: str) -> np.ndarray:
+        """Features f[N, F] of real examples, from the cache where they are known by their `_content`."""
+        parts = (content, self.config.model.output, self.features.name, self.features.hash)
+        key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
         path = weights.cache_path(f"real_{self.features.name}-{key}.npz")
         if cached := weights.recall(path, key):
             return cached[0]["real"]["features"]
@@ -183,7 +191,6 @@ class Scorer:
         self.reference, self._gan, self._devices, self._eval = reference, gan, devices, config.eval
         self._generate = devices.map_examples(partial(_generate, gan, config.model.output))
         self._recalibrate = devices.map_examples(partial(_recalibrate, gan), joined=True)
-        self._present = np.unique(reference.source.labels).astype(np.int32)
 
     @property
     def rank(self) -> tuple[str, str]:
@@ -209,8 +216,14 @@ class Scorer:
         return np.concatenate(blocks)[:num], self._labels(np.arange(num))
 
     def _labels(self, positions: np.ndarray) -> np.ndarray | None:
-        """Of the generated examples of these numbers, if G is conditioned on classes: one after the other."""
-        return self._present[positions % len(self._present)] if self._gan.num_classes else None
+        """Of the generated examples of these numbers, if G is conditioned on classes: in the training data's shares.
+
+        Even ones would charge a generator that equals unbalanced data for the difference.
+        """
+        if not self._gan.num_classes:
+            return None
+        drawn = self.reference.drawn_labels
+        return drawn[positions % len(drawn)]
 
     def _inputs(self, positions: np.ndarray) -> dict[str, Any]:
         return self._devices.split({"index": positions, "label": self._labels(positions)})
@@ -226,6 +239,14 @@ class Scorer:
         for positions in self.reference.positions(PASSES * self.reference.block):
             variables = self._recalibrate(variables, self._inputs(positions))
         return variables
+
+
+def _content(source: Source, output: str) -> str:
+    """A hash of the examples in the range of the output, and of their labels; not of what they are called."""
+    if isinstance(source.examples, Streamed | Stacked):  # reading them all is what the cache is to spare
+        parts = (source.shape, source.examples.identity, source.labels.tobytes())
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+    return content_hash(source, output)
 
 
 def _generate(gan: GAN, output: str, variables: dict[str, Any], at: dict[str, Any]) -> jax.Array:

@@ -15,6 +15,7 @@ from jaxgan.errors import UserError
 from jaxgan.metrics import inception
 from jaxgan.metrics.inception import LEAVES, SIDE, Inception, _prepare, convert, load_inception
 from jaxgan.metrics.torch_file import read_state_dict
+from jaxgan.metrics.weights import fingerprint
 
 SHAPE = (32, 32, 3)
 TOLERANCE = 1e-4  # of values up to 2.3; 2.4e-5 was measured
@@ -149,7 +150,20 @@ def test_grey_images_become_three_equal_channels(resize):
 
 def test_name_tells_the_resize(load):
     assert load(resize="clean").name == f"{load().name}_clean"
-    assert load().hash == load(resize="clean").hash
+    assert load().hash == fingerprint(load().variables)
+
+
+def test_the_clipped_resize_has_another_hash_than_that_of_before(load):
+    made = load(resize="clean")
+    assert made.hash != fingerprint(made.variables)
+    assert made.hash == load(resize="clean").hash
+
+
+def test_clean_pixels_are_those_of_bytes():
+    """-1 to 127 / 128, at edges too."""
+    edge = np.repeat(np.array([-1, 1], np.float32), 4)[None, :, None, None] * np.ones((1, 1, 8, 1), np.float32)
+    found = _prepare("tanh", "clean", edge)
+    assert (float(found.min()), float(found.max())) == (-1, 127 / 128)
 
 
 def test_name_is_that_of_the_papers_for_their_weights_alone(load, monkeypatch):

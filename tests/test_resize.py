@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxgan.metrics.resize import RESIZES, resize_images
+from jaxgan.metrics.resize import RESIZES, clean_bicubic, resize_images
 
 SIZES = [(1, 1), (8, 8), (32, 32), (28, 45), (37, 37), (38, 120), (200, 75)]
 SIDE = 37
@@ -34,7 +34,7 @@ def by_pillow(image):
         for channel in np.moveaxis(image, -1, 0)
     ]
     assert channels[0].dtype == np.float32
-    return np.stack(channels, axis=-1)
+    return np.stack(channels, axis=-1).clip(0, 255)  # as clean-fid does
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -44,6 +44,14 @@ def test_resize_is_that_of_its_reference(name, reference, size):
     resized = np.asarray(resize_images(x, SIDE, RESIZES[name]))
     assert resized.dtype == np.float32
     np.testing.assert_allclose(resized, np.stack([reference(image) for image in x]), rtol=0, atol=1e-3)
+
+
+def test_the_clean_resize_stays_within_a_byte_at_an_edge():
+    """Where its weights alone would pass both ends by a tenth; elsewhere nothing is clipped."""
+    x = np.repeat(np.array([0.0, 255.0], np.float32), 4)[None, None, :, None] * np.ones((1, 8, 1, 1), np.float32)
+    free = np.einsum("h,xh->x", x[0, 0, :, 0], clean_bicubic(8, SIDE))
+    assert free.min() < -10 and free.max() > 265
+    np.testing.assert_allclose(resize_images(x, SIDE, clean_bicubic)[0, 0, :, 0], free.clip(0, 255), atol=1e-3)
 
 
 @pytest.mark.parametrize("name", RESIZES)

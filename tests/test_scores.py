@@ -7,7 +7,9 @@ import pytest
 from jaxgan.errors import UserError
 from jaxgan.metrics.scores import Protocol, Score, UnlikeProtocolError, tag
 
-PROTOCOL = Protocol("cnn_x", "0123", "embedded/mnist", "test", n_real=1000, n_fake=10_000, details="k=3", step=500)
+PROTOCOL = Protocol(
+    "cnn_x", "0123", "embedded/mnist", "test", n_real=1000, n_fake=10_000, data_hash="4567", details="k=3", step=500
+)
 SCORE = Score("fd", 2.5, "lower", PROTOCOL, (2.25, 3.0))
 # Another value for each field, so that a field that is added is asked for one here.
 OTHERS = {
@@ -17,6 +19,7 @@ OTHERS = {
     "split": "train",
     "n_real": 999,
     "n_fake": 1000,
+    "data_hash": "89ab",
     "resize": "299 px",
     "weights": "raw",
     "seed": 1,
@@ -55,6 +58,16 @@ def test_scores_of_unlike_protocol_are_not_compared(field):
         UnlikeProtocolError, match=rf"differ in {field} \({getattr(PROTOCOL, field)} and {OTHERS[field]}\)\.$"
     ):
         SCORE.better_than(other)
+
+
+def test_a_score_without_the_hash_of_its_data_is_read_but_compared_with_its_like_only():
+    """As older records are."""
+    values = SCORE.to_dict()
+    del values["protocol"]["data_hash"]
+    old = Score.from_dict(values)
+    assert not old.better_than(old)
+    with pytest.raises(UnlikeProtocolError, match=r"differ in data_hash \(4567 and none\)\.$"):
+        SCORE.better_than(old)
 
 
 @pytest.mark.parametrize("field", ["step", "checkpoint"])

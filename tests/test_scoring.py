@@ -17,7 +17,7 @@ from jaxgan import scoring
 from jaxgan.actions import Evaluate
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.config import Config
-from jaxgan.data import to_floats
+from jaxgan.data import examples, from_arrays, to_floats
 from jaxgan.errors import UserError
 from jaxgan.evaluate import evaluate, table
 from jaxgan.gan import build, init
@@ -26,6 +26,7 @@ from jaxgan.judge import load_split
 from jaxgan.metrics import METRICS
 from jaxgan.metrics.downstream import Downstream
 from jaxgan.metrics.frechet import frechet_distance, statistics
+from jaxgan.metrics.scores import Score, UnlikeProtocolError
 from jaxgan.monitor.curves import read_metrics
 from jaxgan.monitor.doctor import diagnose
 from jaxgan.parallel import AXIS, Devices
@@ -155,8 +156,22 @@ def test_class_accuracy_is_of_the_classes_asked_for(conditional):
     score, state = conditional
     images, labels = score.images(state)
     predicted = score.reference.features(images)[1].argmax(axis=1)
-    assert labels.tolist() == [i % 10 for i in range(24)]
     assert score(state)["class_accuracy"].value == np.mean(predicted == labels)
+
+
+@pytest.mark.parametrize("change", [{}, {"eval__num_real": 7}, {"eval__split": "test"}])
+def test_classes_are_drawn_in_the_shares_of_the_training_data(conditional, change):
+    """Whatever they are compared with: as many of each class as there are, and no order within them."""
+    source = from_arrays(np.zeros((24, 8, 8, 1), np.uint8), np.repeat([4, 9], [18, 6]))
+    config, given = tiny(**change), source
+    if "eval__split" in change:
+        config, given = tiny(data__max_examples=24, **change), None
+        source = load_split(config, "train")
+    made = Scorer(Reference(config, Devices(), given), conditional[0]._gan)
+    labels = made._labels(np.arange(48))
+    np.testing.assert_array_equal(np.bincount(labels), 2 * np.bincount(source.labels))
+    np.testing.assert_array_equal(labels[:24], labels[24:])
+    assert (labels[:24] != np.sort(labels[:24])).any()
 
 
 def test_memorization_is_beside_the_held_out_digits(conditional):
@@ -247,6 +262,39 @@ def test_other_real_examples_are_not_taken_for_the_cached_ones(change):
     reference = Reference(tiny(**change), Devices())
     real = to_floats(reference.source.read(np.arange(len(reference.source))), "tanh")
     np.testing.assert_allclose(reference.real.features, reference.features(real)[0], atol=1e-5)
+
+
+def folder_of(path, seed) -> Config:
+    """Twelve unlabelled images below a directory of its own, always called the same, and a configuration of them."""
+    path.mkdir(parents=True, exist_ok=True)
+    for i, image in enumerate(np.random.RandomState(seed).randint(0, 256, (12, 8, 8), np.uint8)):
+        Image.fromarray(image).save(path / f"{i:02d}.png")
+    return tiny(data__source="folder", data__data_dir=str(path), data__max_examples=0)
+
+
+@pytest.mark.parametrize("limit", [0, examples.MEMORY_LIMIT], ids=["streamed", "in memory"])
+@pytest.mark.parametrize("second", ["b/images", "a/images"], ids=["other folder", "replaced in place"])
+def test_features_of_images_of_the_same_name_are_not_mixed_up(tmp_path, monkeypatch, limit, second):
+    monkeypatch.setattr(examples, "MEMORY_LIMIT", limit)
+    first = Reference(folder_of(tmp_path / "a/images", 0), Devices())
+    other = Reference(folder_of(tmp_path / second, 1), Devices())
+    real = to_floats(other.source.read(np.arange(12)), "tanh")
+    np.testing.assert_allclose(other.real.features, other.features(real)[0], atol=1e-5)
+    with pytest.raises(UnlikeProtocolError, match=r"they differ in data_hash \(\w{16} and \w{16}\)"):
+        Score("fd", 1.0, "lower", first.protocol(9)).better_than(Score("fd", 2.0, "lower", other.protocol(9)))
+
+
+def test_streamed_images_are_known_again_wherever_they_lie(tmp_path, monkeypatch):
+    monkeypatch.setattr(examples, "MEMORY_LIMIT", 0)
+    first = Reference(folder_of(tmp_path / "a/images", 0), Devices()).protocol(9)
+    monkeypatch.setattr(Reference, "_extracted", None)  # would be called
+    assert Reference(folder_of(tmp_path / "b/images", 0), Devices()).protocol(9) == first
+
+
+def test_scores_against_other_classes_are_not_compared(run):
+    a, b = (scorer(tiny(data__classes=[c], data__max_examples=20))(run[1])["fd"] for c in (3, 5))
+    with pytest.raises(UnlikeProtocolError, match="they differ in data_hash"):
+        a.better_than(b)
 
 
 def test_a_folder_of_a_runs_own_samples_scores_as_the_run(run, tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,10 +39,16 @@ class Streamed:
     decode: Callable[[Any], np.ndarray]
     indices: np.ndarray  # int64 [N], the numbers `fetch` knows the examples by
     example_shape: tuple[int, ...]
+    origin: str  # a hash of what is on disk, which changes with the contents
     dtype: np.dtype = dataclasses.field(default_factory=lambda: np.dtype(np.uint8))
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    @property
+    def identity(self) -> str:
+        """A hash that stands for the contents, which are not read for it."""
+        return _sha256(self.origin.encode(), self.indices)
 
     @property
     def nbytes(self) -> int:
@@ -87,6 +94,11 @@ class Stacked:
 
     def __len__(self) -> int:
         return len(self.parts)
+
+    @property
+    def identity(self) -> str:
+        """A hash that stands for the contents, which are not put together for it."""
+        return _sha256(repr(self.images.shape).encode(), self.images, self.parts)
 
     @property
     def example_shape(self) -> tuple[int, ...]:
@@ -160,6 +172,13 @@ def permutation(n: int, seed: int, *purpose: int) -> np.ndarray:
     """
     words = np.random.Philox(np.random.SeedSequence(seed, spawn_key=purpose)).random_raw(n)
     return np.argsort(words, kind="stable").astype(np.int64, copy=False)
+
+
+def _sha256(*parts: bytes | np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else np.ascontiguousarray(part).data)
+    return digest.hexdigest()
 
 
 def first_line(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """A directory of image files; every file is decoded once before training, so that none fails later."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +36,7 @@ def folder(request: Request) -> Source:
         raise UserError("The data source 'folder' needs an image_size above 0, for its images may differ in size.")
     root = _split_directory(Path(request.data_dir).expanduser(), request.split)
     paths, labels, class_names = _image_files(root)
-    tiles, channels, problems = _inspect(paths, size)
+    tiles, channels, problems, origin = _inspect(paths, size)
     if problems:
         _report(root, [f"{paths[i].relative_to(root)} ({why})" for i, why in problems.items()], len(paths), request)
     good = np.array([i for i in range(len(paths)) if i not in problems], np.int64)
@@ -53,6 +54,7 @@ def folder(request: Request) -> Source:
             decode=lambda path: with_channels(_read(path, size), shape[-1]),
             indices=good,
             example_shape=shape,
+            origin=origin,
         )
     return Source(f"folder/{Path(request.data_dir).resolve().name}", labels[good], class_names, stored)
 
@@ -106,42 +108,47 @@ def _images_below(directory: Path) -> Iterator[Path]:
         yield from (Path(here, name) for name in sorted(files) if _is_image(name))
 
 
-def _inspect(paths: list[Path], size: int) -> tuple[list[np.ndarray], list[int], dict[int, str]]:
-    """Decodes every file: its pixels (none at all if they would not fit in memory), channels, and problems."""
+def _inspect(paths: list[Path], size: int) -> tuple[list[np.ndarray], list[int], dict[int, str], str]:
+    """Decodes every file: its pixels (none at all if they would not fit in memory), channels, problems, and a hash."""
     fits = len(paths) * size * size * 3 <= examples.MEMORY_LIMIT
     tiles: list[np.ndarray] = []
     channels: list[int] = []
     problems: dict[int, str] = {}
+    contents = hashlib.sha256()
     for start in range(0, len(paths), CHUNK):
-        for tile, problem in decoding_threads().map(lambda p: _try(p, size), paths[start : start + CHUNK]):
+        for tile, problem, content in decoding_threads().map(lambda p: _try(p, size), paths[start : start + CHUNK]):
+            contents.update(content)
             if problem:
                 problems[len(channels)] = problem
             channels.append(tile.shape[-1])
             if fits:
                 tiles.append(tile)
         logging.log_every_n_seconds(logging.INFO, "checked %d of %d images", 10, len(channels), len(paths))
-    return tiles, channels, problems
+    return tiles, channels, problems, contents.hexdigest()
 
 
-def _try(path: Path, size: int) -> tuple[np.ndarray, str]:
-    """The pixels and "", or nothing and what is wrong with the file."""
+def _try(path: Path, size: int) -> tuple[np.ndarray, str, bytes]:
+    """The pixels and "", or nothing and what is wrong with the file; and the SHA-256 of what it holds."""
+    content = b""
     try:
-        return _tile(path, size), ""
+        encoded = path.read_bytes()
+        content = hashlib.sha256(encoded).digest()
+        return _tile(encoded, size), "", content
     except Exception as error:  # Pillow's decoders raise nearly anything on broken data
-        return np.empty((0, 0, 0), np.uint8), first_line(error)
+        return np.empty((0, 0, 0), np.uint8), first_line(error), content
 
 
-def _tile(path: Path, size: int) -> np.ndarray:
+def _tile(encoded: bytes, size: int) -> np.ndarray:
     from PIL import ImageOps
 
-    image = open_image(path.read_bytes())
+    image = open_image(encoded)
     if 2 * min(image.size) < size:
         raise ValueError(f"{image.width}x{image.height} pixels, under half of image_size {size}")
     return resize(flatten(ImageOps.exif_transpose(image)), size)
 
 
 def _read(path: Path, size: int) -> np.ndarray:
-    tile, problem = _try(path, size)
+    tile, problem, _ = _try(path, size)
     if problem:
         raise UserError(f"The image {str(path)!r} was readable before, but is not any more: {problem}.")
     return tile

@@ -1,6 +1,7 @@
 """Data sets that TFDS has prepared on disk as array_record: read without TensorFlow, never downloaded."""
 
 import difflib
+import hashlib
 import re
 import threading
 from pathlib import Path
@@ -33,9 +34,14 @@ def prepared(request: Request) -> Source:
     measure = height is None or width is None
     class_names = tuple(label.names) if label else ()
     labels, sizes = np.zeros(len(reader), np.int32), set()
+    contents = hashlib.sha256()
+    if not (label or measure):  # then nothing is read here, and the files stand for what is in them
+        contents.update(reader.files().encode())
     # One pass over the encoded examples; their pixels are not decoded.
     for start in range(0, len(reader) if label or measure else 0, CHUNK):
         batch = reader.fetch(list(range(start, min(start + CHUNK, len(reader)))))
+        for example in batch:
+            contents.update(hashlib.sha256(example["image"]).digest())
         if label:
             labels[start : start + CHUNK] = [example["label"] for example in batch]
         if measure:
@@ -58,7 +64,8 @@ def prepared(request: Request) -> Source:
             ) from None
         return with_channels(resize(pixels, size) if size else pixels, channels)
 
-    streamed = Streamed(reader.fetch, decode, np.arange(len(reader)), (height, width, channels))
+    shape = (height, width, channels)
+    streamed = Streamed(reader.fetch, decode, np.arange(len(reader)), shape, contents.hexdigest())
     return Source(name, labels, class_names, streamed)
 
 
@@ -78,6 +85,7 @@ class _Reader:
             raise UserError(f"{name} cannot give the split {split!r}, it has {known} ({first_line(error)}).") from None
         if promised == 0:
             raise UserError(f"The split {split!r} of {name} is empty.")
+        self._builder = builder
         self._stored = builder.as_data_source(split=split, decoders={"image": tfds.decode.SkipDecoding()})
         if len(self._stored) != promised:
             raise UserError(
@@ -87,6 +95,13 @@ class _Reader:
 
     def __len__(self) -> int:
         return len(self._stored)
+
+    def files(self) -> str:
+        """The files of the split, with their size and when they were written."""
+        split = self._request.split
+        stats = [(Path(path).name, Path(path).stat()) for path in self._builder.info.splits[split].filepaths]
+        stored = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+        return repr((self._builder.info.full_name, split, stored))
 
     def fetch(self, numbers: list[int]) -> list[dict[str, Any]]:
         """The examples of these numbers, `image` still encoded."""

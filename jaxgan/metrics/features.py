@@ -35,6 +35,7 @@ class Features:
       variables: its weights and statistics.
       accuracy: share of held-out real images that the logits classify rightly; None if it was not trained to classify.
       block: images at a time that memory allows.
+      recipe: what is done to images before the network, where it has changed between versions; part of the hash.
     """
 
     name: str
@@ -43,11 +44,12 @@ class Features:
     apply: Callable[[dict[str, Any], Array], tuple[Array, Array]] = dataclasses.field(repr=False)
     accuracy: float | None = None
     block: int = BLOCK
+    recipe: tuple[str, ...] = ()
 
     @cached_property
     def hash(self) -> str:
-        """16 hex digits that stand for the weights."""
-        return fingerprint(self.variables)
+        """16 hex digits that stand for the weights and the recipe."""
+        return fingerprint(self.variables, *self.recipe)
 
     @cached_property
     def _compiled(self) -> Callable:

@@ -27,6 +27,8 @@ BLOCK = 32  # images at a time, which take 180 MB in the largest layer
 SHA256 = "6726825d"  # how that of pt_inception-2015-12-05-6726825d.pth begins
 EXACT = jax.lax.Precision.HIGHEST  # accelerators would multiply with 8 or 11 bits by default
 RECIPE = 1  # raise it with any change of how weights are converted
+# Name one with any change of what a resize gives: scores and cached features of before are others.
+RESIZE_RECIPES: dict[str, tuple[str, ...]] = {"tf1": (), "clean": ("clipped",)}
 # What PyTorch calls Flax's parameters and statistics.
 LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 # In weight files but not in the network: counters, a classifier for training only, and the bias of the logits.
@@ -243,7 +245,7 @@ def load_inception(
         weights.remember(cached, variables, key, sha256=digest)
     parts = ("inception_v3", "" if digest.startswith(SHA256) else digest[:8], "" if resize == "tf1" else resize)
     name = "_".join(part for part in parts if part)
-    return Features(name, shape, variables, partial(_apply, output, resize), block=BLOCK)
+    return Features(name, shape, variables, partial(_apply, output, resize), block=BLOCK, recipe=RESIZE_RECIPES[resize])
 
 
 def _read(path: Path, sha256: str) -> tuple[bytes, str]:

@@ -39,8 +39,8 @@ def clean_bicubic(n: int, size: int) -> np.ndarray:
     Pixel i has its center at c = (i + 1/2) n / size of the source; with w = max(1, n / size), the source's pixel j
     weighs k((j + 1/2 - c) / w), normalized to a sum of 1, where k is Keys' cubic with a = -1/2:
     k(t) = 1.5 |t|^3 - 2.5 t^2 + 1 for |t| < 1 and -0.5 |t|^3 + 2.5 t^2 - 4 |t| + 2 for 1 <= |t| < 2. The filter widens
-    with the scale, which is antialiasing; weights may be negative, and values pass the source's range.
-    Parmar et al. 2022, https://arxiv.org/abs/2104.11222.
+    with the scale, which is antialiasing; weights may be negative, so that values may pass the source's range, which
+    `resize_images` clips them to. Parmar et al. 2022, https://arxiv.org/abs/2104.11222.
 
     >>> clean_bicubic(2, 2)
     array([[1., 0.],
@@ -55,10 +55,14 @@ def clean_bicubic(n: int, size: int) -> np.ndarray:
 
 
 RESIZES: dict[str, Callable[[int, int], np.ndarray]] = {"tf1": tf1_bilinear, "clean": clean_bicubic}
+HIGHEST = 255  # of a byte
 
 
 def resize_images(images: Array, side: int, weights: Callable[[int, int], np.ndarray]) -> Array:
-    """f32[B, H, W, C] to f32[B, side, side, C] by one of `RESIZES`; the range is free."""
+    """f32[B, H, W, C] in 0..255 to f32[B, side, side, C] in 0..255 by one of `RESIZES`.
+
+    Clipped as in clean-fid's `make_resizer`: the bicubic filter passes the range at edges. Means of pixels do not.
+    """
     rows, columns = (weights(n, side) for n in images.shape[1:3])
     exact = jax.lax.Precision.HIGHEST  # accelerators would multiply with 8 or 11 bits by default
-    return jnp.einsum("yh,bhwc,xw->byxc", rows, images, columns, precision=exact)
+    return jnp.clip(jnp.einsum("yh,bhwc,xw->byxc", rows, images, columns, precision=exact), 0, HIGHEST)

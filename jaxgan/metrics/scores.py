@@ -27,6 +27,8 @@ class Protocol:
       features_hash: of its weights.
       data, split: the real examples.
       n_real, n_fake: number of real and of generated examples.
+      data_hash: of the real examples and their labels; "" in scores of before it was recorded, which compare with none
+        that have it.
       resize: what was done to their size before the extractor, such as "none".
       weights: the generator's: "ema", averaged parameters and batch statistics; "recalibrated", averaged parameters
         with batch statistics computed for them; "raw", the live ones; or "folder" for images from elsewhere.
@@ -42,6 +44,7 @@ class Protocol:
     split: str
     n_real: int
     n_fake: int
+    data_hash: str = ""
     resize: str = "none"
     weights: str = "ema"
     seed: int = 0
@@ -59,7 +62,8 @@ class Protocol:
         resized = "not resized" if self.resize == "none" else f"resized: {self.resize}"
         parts = [
             f"features {self.features} {self.features_hash}",
-            f"{self.n_fake:,} generated against {self.n_real:,} of {self.data} {self.split}",
+            f"{self.n_fake:,} generated against {self.n_real:,} of {self.data} {self.split}"
+            + (f" {self.data_hash}" if self.data_hash else ""),
             resized,
             f"weights {self.weights}" + ("" if self.step is None else f" of step {self.step}"),
             f"seed {self.seed}",
@@ -68,11 +72,14 @@ class Protocol:
 
     def differences(self, other: Protocol) -> list[str]:
         """The fields that forbid a comparison, each as "n_fake (1000 and 10000)"."""
-        pairs = ((f.name, getattr(self, f.name), getattr(other, f.name)) for f in dataclasses.fields(self))
+        ours, theirs = (
+            {name: "none" if value == "" else value for name, value in dataclasses.asdict(p).items()}
+            for p in (self, other)
+        )
         may_differ = set(MAY_DIFFER)
         if "folder" in (self.weights, other.weights):  # images from elsewhere may be of any weights
             may_differ.add("weights")
-        return [f"{name} ({a} and {b})" for name, a, b in pairs if a != b and name not in may_differ]
+        return [f"{k} ({a} and {theirs[k]})" for k, a in ours.items() if a != theirs[k] and k not in may_differ]
 
 
 @dataclasses.dataclass(frozen=True)

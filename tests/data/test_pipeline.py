@@ -140,6 +140,7 @@ def test_make_batch_streamed_equals_in_memory():
         decode=lambda number: source.examples[number],
         indices=np.arange(10),
         example_shape=source.shape,
+        origin="numbers",
     )
     streamed = examples.Source("lazy", source.labels, source.class_names, lazy)
     images = [batch(s, 1, horizontal_flip=True)["image"] for s in (source, streamed)]

@@ -165,3 +165,14 @@ def test_tfds_refuses_a_damaged_file(tmp_path):
 def test_tfds_reads_the_real_fashion_mnist():
     source = load("tfds", name="fashion_mnist", split="test[:200]", data_dir=str(FASHION))
     assert (source.shape, len(source), source.class_names[9]) == ((28, 28, 1), 200, "Ankle boot")
+
+
+@pytest.mark.parametrize("labels", [None, np.arange(9) % 3], ids=["unlabelled", "labelled"])
+def test_tfds_streamed_is_told_apart_by_its_contents(tmp_path, monkeypatch, labels):
+    monkeypatch.setattr(examples, "MEMORY_LIMIT", 100)
+    for i, name in enumerate(("a", "b")):
+        write_tfds(str(tmp_path / name), [pixels(10 * i + j) for j in range(9)], labels)
+    a, again, b = (
+        load("tfds", name="tiny", data_dir=str(tmp_path / name), image_size=10).examples.identity for name in "aab"
+    )
+    assert a == again != b
