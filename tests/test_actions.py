@@ -14,6 +14,7 @@ from jaxgan import actions
 from jaxgan.config import Config, DataConfig, ModelConfig
 from jaxgan.data import from_arrays, load, synthetic_modes
 from jaxgan.draws import latents
+from jaxgan.errors import NotFiniteError
 from jaxgan.gan import build
 from jaxgan.grid import grid
 from jaxgan.monitor.curves import read_metrics
@@ -311,3 +312,12 @@ def test_sweeps_draw_a_picture_of_each_code(tmp_path, writer, key):
     assert [picture.shape for picture in pictures] == [(8 * 6 + 2, n * 6 + 2) for n in (2, 9)]  # a border of 2
     first, second = pictures[0][3:5, 3], pictures[0][3:5, 9]  # what the one-hot code is in the first two columns
     assert first[0] == second[1] == 255 and first[1] == second[0] < 130
+
+
+def test_samples_that_cannot_be_scored_since_they_are_not_finite_end_the_run_as_such(tmp_path):
+    def scorer(state):
+        raise NotFiniteError("the features of generated examples are not all finite.")
+
+    evaluate = actions.Evaluate(scorer, SimpleNamespace(), SimpleNamespace(), tmp_path)
+    with pytest.raises(actions.NonFiniteError, match="at step 7: samples is nan"):
+        evaluate(7, state={}, metrics={})

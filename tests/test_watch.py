@@ -258,3 +258,14 @@ def test_a_watch_takes_the_scalars_of_a_step_together(tmp_path):
     columns = {name: np.asarray([row[name] for row in rows]) for name in rows[0]}
     assert watch.doctor.findings == diagnose(columns, "non_saturating") != []
     assert watch.problem.reported == min(f.reported for f in watch.doctor.findings if f.severity == "problem")
+
+
+def test_histograms_that_are_not_finite_end_the_run_as_scalars_do(tmp_path):
+    """D's update of the step is what spoils them, so that no scalar of it tells."""
+    monitor = {"histograms_every": 1, "layers": False}
+    optim = {"learning_rate": 1e38}
+    config = game(num_steps=20, log_every=1, steps_per_call=1, order="g_first", monitor=monitor, d_optim=optim)
+    with pytest.raises(NonFiniteError, match="histogram/logits"):
+        train(config, tmp_path)
+    rows = read_metrics(tmp_path / "metrics.jsonl")
+    assert any(not np.isfinite(value) for value in rows[-1].values())
