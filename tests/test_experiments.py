@@ -3,11 +3,13 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from benchmarks import conditioning, experiments, modes
 from jaxgan.config import as_config, load_file
 from jaxgan.errors import UserError
+from jaxgan.metrics.modes import ModeCount
 
 
 @pytest.mark.parametrize("name", experiments.NAMES)
@@ -56,3 +58,16 @@ def test_table_has_a_row_for_each_seed_and_a_failed_run_ends_it(tmp_path, monkey
     assert experiments.main(["--only=one_class", "--seeds=0,2", f"--directory={tmp_path}"]) == 2
     said = capsys.readouterr()
     assert said.out.splitlines()[2:] == ["one_class:3 one_class_3_0"] and said.err == "it failed.\n"
+
+
+def test_modes_of_each_way_to_count_have_a_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(modes, "complete", lambda config, workdir, seed: 60.0 + seed)
+    even, one = ModeCount(2, 0.5, np.array([0.5, 0.5])), ModeCount(1, 0.25, np.array([1.0, 0.0]))
+    monkeypatch.setattr(
+        modes, "count", lambda workdir: {", a": even, ", b": one if "_1" in workdir.name[-2:] else even}
+    )
+    assert modes.main(["--only=stacked 2", "--seeds=0,1", f"--directory={tmp_path}"]) == 0
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "| stacked 2, a | 2, 2 | 2.0 | 50.0, 50.0 | 50.0 % | 0.000, 0.000 | 0.000 | 60, 61 |",
+        "| stacked 2, b | 2, 1 | 1.5 | 50.0, 25.0 | 37.5 % | 0.000, 0.693 | 0.347 | 60, 61 |",
+    ]
