@@ -26,11 +26,10 @@ def check_architecture(data: DataConfig, model: ModelConfig, train: TrainConfig)
             raise UserError(f"model.architecture {model.architecture!r} makes images; synthetic points need 'mlp'.")
         if model.output != "linear":
             raise UserError(f"model.output {model.output!r} is bounded; synthetic points need 'linear'.")
-    points = data.source == "synthetic"
-    if points or data.image_size:
+    if data.image_size and data.source != "synthetic":
         # Channels come from the source; build() checks again with the real shape.
         ARCHITECTURES[model.architecture].check(
-            (2,) if points else (data.image_size, data.image_size, 1),
+            (data.image_size, data.image_size, 1),
             model.channel_multipliers,
             model.g_kernel_sizes,
             model.d_kernel_sizes,

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.architectures.base import OUTPUT_ACTIVATIONS, DOutput, condition, read_out, see_batch, see_label, widen
-from jaxgan.errors import UserError
 from jaxgan.nn.layers import Dense
 from jaxgan.nn.norm import BatchNorm, batch_norm
 
@@ -24,12 +23,8 @@ def check(
     g_kernel_sizes: Sequence[int],
     d_kernel_sizes: Sequence[int],
 ) -> None:
-    """Refuses kernel sizes other than the configuration's default, which is meant for another architecture; any shape
-    and any number of layers will do."""
-    del shape, channel_multipliers
-    for key, given in (("g_kernel_sizes", g_kernel_sizes), ("d_kernel_sizes", d_kernel_sizes)):
-        if tuple(given) != (4,):
-            raise UserError(f"model.{key} is {tuple(given)}, but mlp has no kernels: leave it out.")
+    """Nothing to refuse: any shape, any number of layers; kernel sizes have no meaning here."""
+    del shape, channel_multipliers, g_kernel_sizes, d_kernel_sizes
 
 
 class Generator(nn.Module):

@@ -60,11 +60,6 @@ class TargetsConfig:
                 f"targets.instance_noise is {self.instance_noise}: it needs targets.instance_noise_steps of at least 1,"
                 " the steps until it is gone."
             )
-        if self.instance_noise_steps and not (self.instance_noise or self.traced):
-            raise UserError(
-                f"targets.instance_noise_steps is {self.instance_noise_steps}, but there is no noise to be gone by"
-                " then: set it to 0, or targets.instance_noise to a strength."
-            )
 
     @property
     def label_tricks(self) -> tuple[str, ...]:
@@ -128,11 +123,6 @@ class AugmentConfig:
             raise UserError(f"augment.ada_kimg is {self.ada_kimg}: it must be greater than 0.")
         if self.ada and not self.policy:
             raise UserError("augment.ada adapts the probability of augmentations: name some in augment.policy.")
-        if self.p is not None and not self.policy:
-            raise UserError(
-                f"augment.p is {self.p}, but there are no augmentations: name some in augment.policy, or leave it at"
-                " None."
-            )
 
     @property
     def first_p(self) -> float:

@@ -105,12 +105,10 @@ class InfoganConfig:
         one_of("infogan.distribution", self.distribution, DISTRIBUTIONS)
         at_least("infogan.weight", self.weight, 0)
         at_least("infogan.learning_rate", self.learning_rate or 0, 0)
-        for name in () if self.on else ("distribution", "reconstruct_z", "weight", "learning_rate"):
-            if (value := getattr(self, name)) != getattr(InfoganConfig, name):  # the default
-                raise UserError(
-                    f"infogan.{name} is {value!r}, but there are no codes: set infogan.categorical or "
-                    f"infogan.continuous, or leave it at {getattr(InfoganConfig, name)!r}."
-                )
+        if self.reconstruct_z and not self.on:
+            raise UserError(
+                "infogan.reconstruct_z is True, but there are no codes: set infogan.categorical or infogan.continuous."
+            )
 
     @property
     def on(self) -> bool:
