@@ -21,7 +21,7 @@ from jaxgan.data import load as load_source
 from jaxgan.draws import seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import build
-from jaxgan.judge import labelled_splits, load_split
+from jaxgan.judge import downstream_splits, labelled_splits, load_split
 from jaxgan.metrics import RESAMPLES
 from jaxgan.metrics.classifier import load_classifier
 from jaxgan.metrics.conditional import (
@@ -145,6 +145,7 @@ def evaluate(
     real = given or load_split(ours, ours.data.split)
     if workdir is not None:
         workdirs.check_example(Path(workdir), real, bool(sampler.gan.num_classes))
+    splits = downstream_splits(ours, given) if DOWNSTREAM in ours.eval.metrics else None  # first, since it may refuse
     reference = Reference(ours, Devices(), given, resamples=RESAMPLES)
     examples: Callable[[], tuple[np.ndarray, np.ndarray | None]]
     if folder is not None:
@@ -156,21 +157,24 @@ def evaluate(
         assert state is not None
         scorer = Scorer(reference, build(ours, real.shape, AXIS, generator, discriminator, len(real.class_names)))
         found, origin, examples = scorer(state), scorer.origin(state), partial(scorer.images, state)
-    if DOWNSTREAM in ours.eval.metrics:
+    _record(workdir, found)  # now: it stays, whatever the classifiers below refuse
+    if splits:
         images, labels = examples()  # only now: the other scores keep no images
-        found |= _downstream(ours, given, images, labels, reference.protocol(len(images), **origin))
-    if workdir is not None:
-        history.record(Path(workdir) / history.FILE, "evaluate", found.values())
+        more = _downstream(ours, *splits, images, labels, reference.protocol(len(images), **origin))
+        _record(workdir, more)
+        found |= more
     return found
 
 
+def _record(workdir: str | os.PathLike | None, scores: dict[str, Score]) -> None:
+    if workdir is not None and scores:
+        history.record(Path(workdir) / history.FILE, "evaluate", scores.values())
+
+
 def _downstream(
-    config: Config, source: Source | None, images: np.ndarray, labels: np.ndarray | None, protocol: Protocol
+    config: Config, train: Source, test: Source, images: np.ndarray, labels: np.ndarray | None, protocol: Protocol
 ) -> dict[str, Score]:
     """What generated images are worth as training data, without and with the real ones."""
-    train, test = labelled_splits(config, source)
-    if not train.labelled or len(train.shape) != 3:
-        raise UserError(f"eval.metrics has {DOWNSTREAM!r}, but {train.name} has no labelled images: leave it out.")
     found = downstream_accuracy(images, labels, train, test, output=config.model.output)
     details = (
         f"labels {found.labels}, tested on {len(test)} held out, {found.real:.2%} after training on {len(train)} real"

@@ -21,8 +21,8 @@ from jaxgan.data import examples, from_arrays, to_floats
 from jaxgan.errors import UserError
 from jaxgan.evaluate import evaluate, table
 from jaxgan.gan import build, init
-from jaxgan.history import training_scores
-from jaxgan.judge import load_split
+from jaxgan.history import recorded, training_scores
+from jaxgan.judge import downstream_splits, load_split
 from jaxgan.metrics import METRICS
 from jaxgan.metrics.downstream import Downstream
 from jaxgan.metrics.frechet import frechet_distance, statistics
@@ -419,6 +419,43 @@ def test_evaluation_says_what_a_folder_is_worth_as_training_data(tmp_path, monke
     ((images, labels, *rest),) = seen
     np.testing.assert_array_equal(images, to_floats(tiny_digits[0][:12], "tanh"))
     assert (labels, rest) == (None, [1437, 360, "tanh"])
+
+
+@pytest.mark.parametrize("classes", [[], [3, 5]])
+def test_downstream_is_of_the_run_s_classes(classes):
+    """Of all their examples, whatever `data.max_examples` keeps from the run."""
+    for split, real in zip(("train", "test"), downstream_splits(tiny(data__classes=classes)), strict=True):
+        whole = load_split(tiny(data__max_examples=0), split).labels
+        assert real.labels.tolist() == [x for x in whole if not classes or x in classes]
+
+
+@pytest.mark.parametrize(
+    ("change", "given", "sentence"),
+    [
+        ({}, True, "but examples given by the caller have no held-out split"),
+        ({"data__source": "npz", "data__data_dir": "x.npz"}, False, "but data.source 'npz' has no held-out split, as embedded and tfds have"),
+        ({"data__split": "test"}, False, "but data.split is 'test', so that the run is trained on them"),
+        ({"data__split": "train+test"}, False, "but data.split is 'train.test', so that the run is trained on them"),
+        ({"data__classes": [3]}, False, "but embedded/digits has no labelled images of two classes or more here"),
+    ],
+)
+def test_downstream_needs_examples_held_out_from_the_generator(change, given, sentence):
+    source = from_arrays(np.zeros((4, 8, 8, 1), np.uint8), np.arange(4) % 2) if given else None
+    with pytest.raises(UserError, match=f"eval.metrics has 'downstream', .*{sentence}: leave it out"):
+        downstream_splits(tiny(**change), source)
+
+
+def test_scores_stay_on_record_when_the_classifiers_refuse(run, tmp_path, monkeypatch):
+    def refuse(*args, **options):
+        raise UserError("generated digits has examples of class 0 only.")
+
+    shutil.copytree(run[0], tmp_path / "run")
+    monkeypatch.setattr(evaluation, "downstream_accuracy", refuse)
+    config = tiny(eval__every=0, eval__metrics=["fd", "downstream"])
+    with pytest.raises(UserError, match="class 0 only"):
+        evaluate(tmp_path / "run", config=config)
+    by, score = recorded(tmp_path / "run" / "evaluation.jsonl")[-1]
+    assert (by, score.name) == ("evaluate", "fd")
 
 
 @pytest.mark.parametrize(("name", "num", "sentence"), [("precision", 3, "k is 5 for 3 examples"), ("kid", 24, None)])
