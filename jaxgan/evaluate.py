@@ -15,13 +15,14 @@ import numpy as np
 
 from jaxgan import codes, history
 from jaxgan import workdir as workdirs
+from jaxgan.combinations import check_number, check_scores
 from jaxgan.config import Config
 from jaxgan.data import Source, as_source, to_floats
 from jaxgan.data import load as load_source
 from jaxgan.draws import seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import build
-from jaxgan.judge import downstream_splits, labelled_splits, load_split
+from jaxgan.judge import downstream_splits, labelled_splits, load_split, show
 from jaxgan.metrics import RESAMPLES
 from jaxgan.metrics.classifier import load_classifier
 from jaxgan.metrics.conditional import (
@@ -121,7 +122,8 @@ def evaluate(
       checkpoint: as in `sampling.load`.
       folder: of images, to be scored in place of the run's samples; as with all data, those of another size are
         cropped to their center square and resampled.
-      num_samples: in place of `eval.num_samples`; of a folder, the first so many images, and all by default.
+      num_samples: in place of `eval.num_samples`; of a folder, the first so many images, all by default, and all
+        after a sentence where there are fewer.
       source, generator, discriminator: the caller's own, if the run was trained with them.
 
     Returns:
@@ -141,15 +143,22 @@ def evaluate(
         ours = config
     if num_samples is not None:
         ours = dataclasses.replace(ours, eval=dataclasses.replace(ours.eval, num_samples=num_samples))
+    check_scores(ours.data, ours.model, ours.eval, folder is not None)
     given = None if source is None else as_source(source)
     real = given or load_split(ours, ours.data.split)
     if workdir is not None:
         workdirs.check_example(Path(workdir), real, bool(sampler.gan.num_classes))
     splits = downstream_splits(ours, given) if DOWNSTREAM in ours.eval.metrics else None  # first, since it may refuse
+    if folder is not None:
+        pixels = _images(folder, real.shape, num_samples or 0)
+        check_number(ours.eval.metrics, len(pixels), f"the number of images in {os.fspath(folder)}")
+        if len(pixels) < (num_samples or 0):
+            show(
+                f"{os.fspath(folder)} has {len(pixels)} images, fewer than the {num_samples} asked for: all are scored"
+            )
     reference = Reference(ours, Devices(), given, resamples=RESAMPLES)
     examples: Callable[[], tuple[np.ndarray, np.ndarray | None]]
     if folder is not None:
-        pixels = _images(folder, real.shape, num_samples or 0)
         origin: dict[str, Any] = {"weights": "folder", "checkpoint": os.fspath(folder)}
         found = reference.scores_of_images(pixels, os.fspath(folder), **origin)
         examples = partial(_floats, pixels, ours.model.output)
