@@ -122,7 +122,12 @@ def check_conditioning(model: ModelConfig, loss: LossConfig, targets: TargetsCon
 
 
 def check_eval(data: DataConfig, model: ModelConfig, evaluation: EvalConfig) -> None:
-    """Refuses the accuracy of classes that nothing was made for, or that no network tells apart."""
+    """Refuses the accuracy of classes that nothing was made for, or that no network tells apart.
+
+    Of a run with evaluations, also what `check_scores` does.
+    """
+    if evaluation.every:
+        check_scores(data, model, evaluation)
     if "class_accuracy" not in evaluation.metrics:
         return
     if model.g_conditioning == "none":
@@ -135,6 +140,46 @@ def check_eval(data: DataConfig, model: ModelConfig, evaluation: EvalConfig) -> 
             f"eval.metrics has 'class_accuracy', but eval.features is {evaluation.features!r} and data.source "
             f"{data.source!r}: the classes are those of eval.features 'classifier', of images."
         )
+
+
+def check_scores(data: DataConfig, model: ModelConfig, evaluation: EvalConfig, folder: bool = False) -> None:
+    """Refuses scores that cannot be computed, of a run's generator or else of a folder of images."""
+    e = evaluation
+    if not e.metrics:
+        raise UserError("eval.metrics is empty, so that there is nothing to compute: name some.")
+    if data.source == "synthetic":
+        check_points(e.metrics, f"data.source {data.source!r}")
+    if e.num_real:
+        check_number(e.metrics, e.num_real, "eval.num_real")
+    if folder and "class_accuracy" in e.metrics:
+        raise UserError(
+            "eval.metrics has 'class_accuracy', but images of a folder were made for no class: leave it out."
+        )
+    if folder:
+        return
+    check_number(e.metrics, e.num_samples, "eval.num_samples")
+    if e.weights == "recalibrated" and not model.g_batch_norm:
+        raise UserError("eval.weights is 'recalibrated', but the generator has no batch norm: set it to 'ema'.")
+
+
+def check_number(metrics: tuple[str, ...], number: int, what: str) -> None:
+    """Refuses fewer examples than a metric needs."""
+    from jaxgan.metrics import METRICS
+
+    for name in metrics:
+        if name in METRICS and number < METRICS[name].fewest:
+            raise UserError(f"{what} is {number}, but {name!r} of eval.metrics needs {METRICS[name].fewest} or more.")
+
+
+def check_points(metrics: tuple[str, ...], what: str) -> None:
+    """Refuses metrics of logits for points, which are compared as they are."""
+    from jaxgan.metrics import METRICS
+
+    for name in metrics:
+        if name in METRICS and "logits" in METRICS[name].needs:
+            raise UserError(
+                f"eval.metrics has {name!r}, which a network sees in images, but {what} is points: leave it out."
+            )
 
 
 def check_parts(config) -> None:

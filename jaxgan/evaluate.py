@@ -15,13 +15,14 @@ import numpy as np
 
 from jaxgan import codes, history
 from jaxgan import workdir as workdirs
+from jaxgan.combinations import check_number, check_scores
 from jaxgan.config import Config
 from jaxgan.data import Source, as_source, to_floats
 from jaxgan.data import load as load_source
 from jaxgan.draws import seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import build
-from jaxgan.judge import labelled_splits, load_split
+from jaxgan.judge import downstream_splits, labelled_splits, load_split, show
 from jaxgan.metrics import RESAMPLES
 from jaxgan.metrics.classifier import load_classifier
 from jaxgan.metrics.conditional import (
@@ -121,7 +122,8 @@ def evaluate(
       checkpoint: as in `sampling.load`.
       folder: of images, to be scored in place of the run's samples; as with all data, those of another size are
         cropped to their center square and resampled.
-      num_samples: in place of `eval.num_samples`; of a folder, the first so many images, and all by default.
+      num_samples: in place of `eval.num_samples`; of a folder, the first so many images, all by default, and all
+        after a sentence where there are fewer.
       source, generator, discriminator: the caller's own, if the run was trained with them.
 
     Returns:
@@ -141,14 +143,22 @@ def evaluate(
         ours = config
     if num_samples is not None:
         ours = dataclasses.replace(ours, eval=dataclasses.replace(ours.eval, num_samples=num_samples))
+    check_scores(ours.data, ours.model, ours.eval, folder is not None)
     given = None if source is None else as_source(source)
     real = given or load_split(ours, ours.data.split)
     if workdir is not None:
         workdirs.check_example(Path(workdir), real, bool(sampler.gan.num_classes))
+    splits = downstream_splits(ours, given) if DOWNSTREAM in ours.eval.metrics else None  # first, since it may refuse
+    if folder is not None:
+        pixels = _images(folder, real.shape, num_samples or 0)
+        check_number(ours.eval.metrics, len(pixels), f"the number of images in {os.fspath(folder)}")
+        if len(pixels) < (num_samples or 0):
+            show(
+                f"{os.fspath(folder)} has {len(pixels)} images, fewer than the {num_samples} asked for: all are scored"
+            )
     reference = Reference(ours, Devices(), given, resamples=RESAMPLES)
     examples: Callable[[], tuple[np.ndarray, np.ndarray | None]]
     if folder is not None:
-        pixels = _images(folder, real.shape, num_samples or 0)
         origin: dict[str, Any] = {"weights": "folder", "checkpoint": os.fspath(folder)}
         found = reference.scores_of_images(pixels, os.fspath(folder), **origin)
         examples = partial(_floats, pixels, ours.model.output)
@@ -156,21 +166,24 @@ def evaluate(
         assert state is not None
         scorer = Scorer(reference, build(ours, real.shape, AXIS, generator, discriminator, len(real.class_names)))
         found, origin, examples = scorer(state), scorer.origin(state), partial(scorer.images, state)
-    if DOWNSTREAM in ours.eval.metrics:
+    _record(workdir, found)  # now: it stays, whatever the classifiers below refuse
+    if splits:
         images, labels = examples()  # only now: the other scores keep no images
-        found |= _downstream(ours, given, images, labels, reference.protocol(len(images), **origin))
-    if workdir is not None:
-        history.record(Path(workdir) / history.FILE, "evaluate", found.values())
+        more = _downstream(ours, *splits, images, labels, reference.protocol(len(images), **origin))
+        _record(workdir, more)
+        found |= more
     return found
 
 
+def _record(workdir: str | os.PathLike | None, scores: dict[str, Score]) -> None:
+    if workdir is not None and scores:
+        history.record(Path(workdir) / history.FILE, "evaluate", scores.values())
+
+
 def _downstream(
-    config: Config, source: Source | None, images: np.ndarray, labels: np.ndarray | None, protocol: Protocol
+    config: Config, train: Source, test: Source, images: np.ndarray, labels: np.ndarray | None, protocol: Protocol
 ) -> dict[str, Score]:
     """What generated images are worth as training data, without and with the real ones."""
-    train, test = labelled_splits(config, source)
-    if not train.labelled or len(train.shape) != 3:
-        raise UserError(f"eval.metrics has {DOWNSTREAM!r}, but {train.name} has no labelled images: leave it out.")
     found = downstream_accuracy(images, labels, train, test, output=config.model.output)
     details = (
         f"labels {found.labels}, tested on {len(test)} held out, {found.real:.2%} after training on {len(train)} real"

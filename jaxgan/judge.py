@@ -17,10 +17,11 @@ from jaxgan.errors import UserError
 from jaxgan.metrics.classifier import load_classifier
 from jaxgan.metrics.features import Features, random_network
 from jaxgan.metrics.inception import load_inception
+from jaxgan.sections.eval import DOWNSTREAM
 
 Report = Callable[[str], None]
 show: Report = partial(print, flush=True)
-TEST = "test"
+TRAIN, TEST = "train", "test"
 WITH_TEST = ("embedded", "tfds")  # sources that have such a split of their own
 HELD_OUT = 10  # of the others every so many-th example is kept from the classifier
 
@@ -81,14 +82,9 @@ def held_out_examples(config: Config, source: Source | None = None) -> tuple[Sou
     Raises:
       UserError: there are none, or the real examples of the scores are not all that the run is trained on.
     """
-    d, e, why = config.data, config.eval, ""
-    if source is not None:
-        why = "examples given by the caller have no held-out split"
-    elif d.source not in WITH_TEST:
-        why = f"data.source {d.source!r} has no held-out split, as {' and '.join(WITH_TEST)} have"
-    elif d.split == TEST:
-        why = f"data.split is {TEST!r}, so that the run is trained on them"
-    elif e.split != d.split or e.num_real:
+    d, e = config.data, config.eval
+    why = _why_none_held_out(config, source)
+    if not why and (e.split != d.split or e.num_real):
         why = f"eval.split is {e.split!r} and eval.num_real {e.num_real}, in place of {d.split!r} and 0 (all)"
     if why:
         raise UserError(
@@ -96,6 +92,42 @@ def held_out_examples(config: Config, source: Source | None = None) -> tuple[Sou
             f"held-out ones, but {why}: leave it out."
         )
     return load_split(config, TEST), TEST
+
+
+def downstream_splits(config: Config, source: Source | None = None) -> tuple[Source, Source]:
+    """What a classifier is trained on beside generated examples, and tested on: all examples of the run's classes.
+
+    Args:
+      config: of the run.
+      source: examples that the caller trains on in place of `config.data`.
+
+    Raises:
+      UserError: no examples are held out from the generator, or they are no labelled images of two classes or more.
+    """
+    if why := _why_none_held_out(config, source):
+        raise UserError(
+            f"eval.metrics has {DOWNSTREAM!r}, whose classifiers are tested on examples that the generator was not "
+            f"trained on, but {why}: leave it out."
+        )
+    every = dataclasses.replace(config, data=dataclasses.replace(config.data, max_examples=0))
+    train, test = load_split(every, TRAIN), load_split(every, TEST)
+    if not train.labelled or len(train.shape) != 3 or len(np.unique(train.labels)) < 2:
+        raise UserError(
+            f"eval.metrics has {DOWNSTREAM!r}, but {train.name} has no labelled images of two classes or more here: "
+            "leave it out."
+        )
+    return train, test
+
+
+def _why_none_held_out(config: Config, source: Source | None) -> str:
+    """Why there are no examples that the run is not trained on; "" if there are."""
+    d = config.data
+    if source is not None:
+        return "examples given by the caller have no held-out split"
+    if d.source not in WITH_TEST:
+        return f"data.source {d.source!r} has no held-out split, as {' and '.join(WITH_TEST)} have"
+    # A split may be a sum, such as "train+test".
+    return f"data.split is {d.split!r}, so that the run is trained on them" if TEST in d.split else ""
 
 
 def extractor(config: Config, source: Source | None = None, report: Report = show) -> Features:
@@ -135,7 +167,7 @@ def labelled_splits(config: Config, source: Source | None = None) -> tuple[Sourc
     Where the source has no test split, a tenth of the examples by a fixed permutation.
     """
     if source is None and config.data.source in WITH_TEST:
-        return load_split(config, "train", whole=True), load_split(config, TEST, whole=True)
+        return load_split(config, TRAIN, whole=True), load_split(config, TEST, whole=True)
     whole = load_split(config, config.data.split, whole=True) if source is None else source
     order, held_out = permutation(len(whole), 0), max(1, len(whole) // HELD_OUT)
     return _take(whole, np.sort(order[held_out:])), _take(whole, np.sort(order[:held_out]))

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxgan.combinations import check_number, check_points
 from jaxgan.config import Config
 from jaxgan.data import Source, to_floats
 from jaxgan.data.examples import Stacked, Streamed, permutation
@@ -48,7 +49,8 @@ class Reference:
       resamples: for the intervals of the scores; 0 spares them.
 
     Raises:
-      UserError: as `judge.extractor`, `judge.real_examples` and, for scores that need them, `held_out_examples`.
+      UserError: as `judge.extractor`, `judge.real_examples` and, for scores that need them, `held_out_examples`; or the
+        real examples are too few, or points where a score needs images.
     """
 
     def __init__(
@@ -64,12 +66,17 @@ class Reference:
         wanted = [METRICS[name] for name in config.eval.metrics if name in METRICS]
         # First of all, since it may refuse.
         held_out = held_out_examples(config, source) if any("held_out" in m.needs_real for m in wanted) else None
+        self.source, self.split = real_examples(config, source)
+        check_number(
+            config.eval.metrics, len(self.source), f"the number of examples of {self.source.name} {self.split}"
+        )
+        if len(self.source.shape) != 3:
+            check_points(config.eval.metrics, self.source.name)
         self.features = extractor(config, source, report)
         self._variables = devices.put(self.features.variables)
         self._extract = devices.map_examples(self.features.apply)
         n = len(devices.devices)
         self.block = max(1, min(BLOCK // n, self.features.block)) * n  # examples per call
-        self.source, self.split = real_examples(config, source)
         self.content = _content(self.source, config.model.output)
         self.real = Extracted(
             self._features(self.source, self.content),

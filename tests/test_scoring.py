@@ -21,9 +21,9 @@ from jaxgan.data import examples, from_arrays, to_floats
 from jaxgan.errors import UserError
 from jaxgan.evaluate import evaluate, table
 from jaxgan.gan import build, init
-from jaxgan.history import training_scores
-from jaxgan.judge import load_split
-from jaxgan.metrics import METRICS
+from jaxgan.history import recorded, training_scores
+from jaxgan.judge import downstream_splits, load_split
+from jaxgan.metrics import METRICS, Extracted, Protocol, base, measure
 from jaxgan.metrics.downstream import Downstream
 from jaxgan.metrics.frechet import frechet_distance, statistics
 from jaxgan.metrics.scores import Score, UnlikeProtocolError
@@ -245,10 +245,12 @@ def test_recalibrated_statistics_are_those_of_the_averaged_weights(run):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-6), a, b)
 
 
-def test_recalibration_needs_batch_norm(run, tmp_path):
-    config = tiny(eval__weights="recalibrated", model__g_batch_norm=False)
+def test_recalibration_needs_batch_norm(run):
+    """Also one of the caller's own, of which the configuration says nothing."""
+    made = scorer(tiny(eval__weights="recalibrated"))
+    state = dataclasses.replace(run[1], ema=dataclasses.replace(run[1].ema, stats={}))
     with pytest.raises(UserError, match="'recalibrated', but the generator has no batch norm"):
-        train(config, tmp_path)
+        made(state)
 
 
 def test_real_features_come_from_the_cache_the_second_time(run, monkeypatch):
@@ -305,7 +307,8 @@ def test_a_folder_of_a_runs_own_samples_scores_as_the_run(run, tmp_path):
 
 
 def test_a_folder_of_images_of_other_channels_is_refused(tmp_path):
-    Image.new("RGB", (8, 8), (1, 2, 3)).save(tmp_path / "a.png")
+    for name in "ab":
+        Image.new("RGB", (8, 8), (1, 2, 3)).save(tmp_path / f"{name}.png")
     with pytest.raises(UserError, match=r"images of shape \(8, 8, 3\), but embedded/digits has \(8, 8, 1\)"):
         evaluate(config=tiny(), folder=tmp_path)
 
@@ -353,6 +356,19 @@ def test_a_run_ends_early_where_asked_for_and_stays_ended(run, tmp_path, monkeyp
         ({"eval__metrics": ["fd", "downstream"]}, "set eval.every to 0 and use --mode=evaluate"),
         ({"eval__every": 0, "eval__plateau_patience": 3}, "need evaluations"),
         ({"eval__num_samples": 1}, "at least 2"),
+        ({"eval__num_samples": 5, "eval__metrics": ["fd", "recall"]}, "num_samples is 5, but 'recall' .* needs 6"),
+        ({"eval__num_real": 5, "eval__metrics": ["fd", "density"]}, "num_real is 5, but 'density' .* needs 6"),
+        ({"eval__num_real": 1}, "num_real is 1, but 'fd' of eval.metrics needs 2"),
+        ({"eval__weights": "recalibrated", "model__g_batch_norm": False}, "the generator has no batch norm"),
+        (
+            {
+                "eval__metrics": ["fd", "is"],
+                "data__source": "synthetic",
+                "data__name": "ring",
+                "model__output": "linear",
+            },
+            "'is', which a network sees in images, but data.source 'synthetic' is points",
+        ),
         ({"train__steps_per_call": 3, "eval__every": 4}, "multiple of train.steps_per_call"),
         ({"eval__metrics": ["fd", "class_accuracy"]}, "an unconditional generator is asked for no class"),
         (
@@ -421,14 +437,97 @@ def test_evaluation_says_what_a_folder_is_worth_as_training_data(tmp_path, monke
     assert (labels, rest) == (None, [1437, 360, "tanh"])
 
 
-@pytest.mark.parametrize(("name", "num", "sentence"), [("precision", 3, "k is 5 for 3 examples"), ("kid", 24, None)])
-def test_a_metric_that_too_few_examples_do_not_suffice_for_is_named(run, name, num, sentence):
-    config = tiny(eval__metrics=[name], eval__best_metric=name, eval__num_samples=num)
-    if sentence is None:
-        assert name in scorer(config)(run[1])
-        return
-    with pytest.raises(UserError, match=f"eval.metrics has '{name}', which cannot be computed: .*{sentence}"):
-        scorer(config)(run[1])
+@pytest.mark.parametrize("classes", [[], [3, 5]])
+def test_downstream_is_of_the_run_s_classes(classes):
+    """Of all their examples, whatever `data.max_examples` keeps from the run."""
+    for split, real in zip(("train", "test"), downstream_splits(tiny(data__classes=classes)), strict=True):
+        whole = load_split(tiny(data__max_examples=0), split).labels
+        assert real.labels.tolist() == [x for x in whole if not classes or x in classes]
+
+
+@pytest.mark.parametrize(
+    ("change", "given", "sentence"),
+    [
+        ({}, True, "but examples given by the caller have no held-out split"),
+        (
+            {"data__source": "npz", "data__data_dir": "x.npz"},
+            False,
+            "but data.source 'npz' has no held-out split, as embedded and tfds have",
+        ),
+        ({"data__split": "test"}, False, "but data.split is 'test', so that the run is trained on them"),
+        ({"data__split": "train+test"}, False, "but data.split is 'train.test', so that the run is trained on them"),
+        ({"data__classes": [3]}, False, "but embedded/digits has no labelled images of two classes or more here"),
+    ],
+)
+def test_downstream_needs_examples_held_out_from_the_generator(change, given, sentence):
+    source = from_arrays(np.zeros((4, 8, 8, 1), np.uint8), np.arange(4) % 2) if given else None
+    with pytest.raises(UserError, match=f"eval.metrics has 'downstream', .*{sentence}: leave it out"):
+        downstream_splits(tiny(**change), source)
+
+
+def test_scores_stay_on_record_when_the_classifiers_refuse(run, tmp_path, monkeypatch):
+    def refuse(*args, **options):
+        raise UserError("generated digits has examples of class 0 only.")
+
+    shutil.copytree(run[0], tmp_path / "run")
+    monkeypatch.setattr(evaluation, "downstream_accuracy", refuse)
+    config = tiny(eval__every=0, eval__metrics=["fd", "downstream"])
+    with pytest.raises(UserError, match="class 0 only"):
+        evaluate(tmp_path / "run", config=config)
+    by, score = recorded(tmp_path / "run" / "evaluation.jsonl")[-1]
+    assert (by, score.name) == ("evaluate", "fd")
+
+
+@pytest.mark.parametrize(("name", "num"), [("precision", 6), ("coverage", 6), ("fd", 2), ("kid", 2), ("diversity", 2)])
+def test_a_metric_is_computed_of_the_fewest_examples_but_not_of_fewer(run, name, num):
+    sections = {"eval__metrics": [name], "eval__best_metric": name}
+    config = tiny(**sections, eval__num_samples=num, eval__num_real=num)
+    assert name in scorer(config)(run[1])
+    with pytest.raises(UserError, match=f"examples of embedded/digits train is {num - 1}, but '{name}' .* needs {num}"):
+        Reference(tiny(**sections, data__max_examples=num - 1), Devices())
+
+
+def test_what_is_not_evaluated_while_it_trains_is_refused_by_evaluation_only(run, monkeypatch):
+    """Before anything is read."""
+    monkeypatch.setattr(evaluation, "load_split", None)
+    for change, sentence in (
+        ({"eval__metrics": []}, "eval.metrics is empty"),
+        ({"eval__metrics": ["recall"], "eval__num_samples": 5}, "num_samples is 5"),
+        ({"eval__num_real": 1}, "num_real is 1"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            evaluate(run[0], config=tiny(eval__every=0, **change))
+
+
+def test_points_of_the_caller_have_no_logits():
+    config = tiny(model__output="linear", eval__metrics=["is"], eval__best_metric="is")
+    with pytest.raises(UserError, match="'is', which a network sees in images, but arrays is points: leave it out"):
+        Reference(config, Devices(), from_arrays(np.zeros((8, 2), np.float32)))
+
+
+@pytest.mark.parametrize(("num", "said"), [(3, False), (12, False), (13, True), (None, False)])
+def test_fewer_images_than_asked_for_are_said(tmp_path, capsys, num, said):
+    folder_of(tmp_path / "images", 0)
+    found = evaluate(config=tiny(), folder=tmp_path / "images", num_samples=num)["fd"]
+    assert found.protocol.n_fake == min(num or 12, 12)
+    assert ("has 12 images, fewer than the 13 asked for" in capsys.readouterr().out) == said
+
+
+def test_a_folder_of_too_few_images_is_refused_before_features_are_computed(tmp_path, monkeypatch):
+    folder_of(tmp_path / "images", 0)
+    monkeypatch.setattr(evaluation, "Reference", None)  # would be called
+    for i in range(5, 12):
+        (tmp_path / "images" / f"{i:02d}.png").unlink()
+    config = tiny(eval__metrics=["recall"], eval__best_metric="recall")
+    with pytest.raises(UserError, match=r"the number of images in .*images is 5, but 'recall' of eval.metrics needs 6"):
+        evaluate(config=config, folder=tmp_path / "images")
+
+
+def test_numbers_are_checked_before_neighbors_are_found(monkeypatch):
+    monkeypatch.setattr(base, "nearest", None)  # would be called
+    real, fake = (Extracted(np.random.RandomState(0).normal(size=(n, 2))) for n in (50, 5))
+    with pytest.raises(ValueError, match="5 generated examples are too few, the score 'recall' needs 6"):
+        measure("recall", real, fake, Protocol("f", "0", "data", "train", 50, 5))
 
 
 def test_a_classifier_needs_labels(tmp_path):

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from jaxgan.metrics.base import DAMAGES, Extracted, Measured, Metric
+from jaxgan.metrics.base import DAMAGES, NEIGHBORS, Extracted, Measured, Metric
 from jaxgan.metrics.bootstrap import centered_interval
 from jaxgan.metrics.conditional import diversity
 from jaxgan.metrics.frechet import frechet_distance, resampled_distances
@@ -39,6 +39,9 @@ def measure(name: str, real: Extracted, fake: Extracted, protocol: Protocol, res
         for field in sorted(fields):
             if getattr(side, field) is None:
                 raise ValueError(f"the score {name!r} needs {field}, which these features come without.")
+    for side, what in ((real, "real"), (fake, "generated")):  # first: what is shared by several metrics takes long
+        if len(side) < metric.fewest:
+            raise ValueError(f"{len(side)} {what} examples are too few, the score {name!r} needs {metric.fewest}.")
     value, details = metric.compute(real, fake, protocol.seed)
     resampled = metric.resample(real, fake, resamples, protocol.seed) if metric.resample and resamples else None
     interval = None if resampled is None else centered_interval(value, resampled)
@@ -131,10 +134,10 @@ METRICS: dict[str, Metric] = {
     "kid": Metric(_kid, "lower", ideal=0.0, resample=_resampled_kid),
     "is": Metric(_is, "higher", needs=frozenset({"logits"})),
     # A part of the modes can be precise and dense, and slight blur makes images more typical.
-    "precision": Metric(_precision, "higher", ideal=1.0, sees=frozenset({"noise"})),
-    "recall": Metric(_recall, "higher", ideal=1.0),
-    "density": Metric(_density, "higher", ideal=1.0, sees=frozenset({"noise"})),
-    "coverage": Metric(_coverage, "higher", ideal=1.0),
+    "precision": Metric(_precision, "higher", ideal=1.0, fewest=NEIGHBORS + 1, sees=frozenset({"noise"})),
+    "recall": Metric(_recall, "higher", ideal=1.0, fewest=NEIGHBORS + 1),
+    "density": Metric(_density, "higher", ideal=1.0, fewest=NEIGHBORS + 1, sees=frozenset({"noise"})),
+    "coverage": Metric(_coverage, "higher", ideal=1.0, fewest=NEIGHBORS + 1),
     # Noise may add to the distances.
     "diversity": Metric(_diversity, "higher", ideal=1.0, sees=frozenset({"blur", "dropped_modes"})),
     # All damage leads away from the training examples.

@@ -67,6 +67,7 @@ class Metric:
       compute: `(real, fake, seed) -> Measured`; the seed is for what the metric draws itself.
       better: "lower" or "higher".
       ideal: the value of a generator that equals the data; None where it depends on the data.
+      fewest: the number of examples that it needs on each side.
       needs: which fields it reads of generated `Extracted`.
       needs_real: which it reads of real ones besides.
       sees: the kinds of `DAMAGES` that make it worse, the more the stronger; the others it may even reward.
@@ -77,6 +78,7 @@ class Metric:
     compute: Callable[[Extracted, Extracted, int], Measured]
     better: str
     ideal: float | None = None
+    fewest: int = 2
     needs: frozenset[str] = frozenset({"features"})
     needs_real: frozenset[str] = frozenset({"features"})
     sees: frozenset[str] = frozenset(DAMAGES)
