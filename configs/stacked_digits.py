@@ -7,11 +7,11 @@ Counted by `jaxgan.metrics.modes.count_stacked` in 26,000 samples, the digits by
 Published after 100,000 updates: 78.9 to 99 modes of 1,000 without packing, 1,000 and a KL of 0.06 with it.
 
 Command: python -m jaxgan.main --config=configs/stacked_digits.py:2 --workdir=runs/stacked2
-Result: by `python -m benchmarks.modes --only="stacked 1,stacked 2" --seeds=0,1`; 26 to 42 minutes a run on one CPU core.
-Every sample counted, as published: without packing 997 and 1,000 modes, KL 0.28 and 0.27; with it 1,000 and 998 modes, KL
-0.21 and 0.25. Only where the classifier is 90 % sure of each digit, which it is of 12 % of the samples without packing and
-of 9 % with it (of 89 % of real stacks): 755 and 766 modes, KL 0.66 and 0.62; with packing 754 and 707, KL 0.61 and 0.66.
-So the plain game does not collapse here, and packing evens out its modes a little, for somewhat worse digits.
+Result: by `python -m benchmarks.modes --only="stacked 1,stacked 2" --seeds=0,1`; 26 to 42 minutes a run on one core.
+Every sample counted, as published: without packing 997 and 1,000 modes, KL 0.28 and 0.27; with it 1,000 and 998 modes,
+KL 0.21 and 0.25. Only where the classifier is 90 % sure of each digit, which it is of 12 % of the samples without
+packing and of 9 % with it (of 89 % of real stacks): 755 and 766 modes, KL 0.66 and 0.62; with packing 754 and 707, KL
+0.61 and 0.66. So the plain game does not collapse here, and packing evens out its modes a little, for worse digits.
 """
 
 from jaxgan import defaults
