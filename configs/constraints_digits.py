@@ -1,9 +1,11 @@
 """Constraints and penalties on D; `none` against `spectral_norm` is figure 3 of "Training GANs the right way".
 
-Look at curves.png of both: unconstrained, D's loss falls towards 0 while G's grows.
+There D's loss falls towards 0 while G's grows, where D is unconstrained; look at curves.png of both.
 
 Command: python -m jaxgan.main --config=configs/constraints_digits.py:spectral_norm --workdir=runs/spectral_norm
-Result: not yet run.
+Result: by `python -m benchmarks.experiments`, seed 0: `none` fd 14.9, precision 0.31, recall 0.49; `spectral_norm` fd
+11.4, precision 0.38, recall 0.69 (2,000 samples, the classifier of the digits). Losses stay near those of an undecided
+D in both (1.35 and 1.30): the article's figure is not seen in 3,000 steps. The others are not yet run.
 """
 
 from jaxgan import defaults
