@@ -150,12 +150,7 @@ def evaluate(
         workdirs.check_example(Path(workdir), real, bool(sampler.gan.num_classes))
     splits = downstream_splits(ours, given) if DOWNSTREAM in ours.eval.metrics else None  # first, since it may refuse
     if folder is not None:
-        pixels = _images(folder, real.shape, num_samples or 0)
-        check_number(ours.eval.metrics, len(pixels), f"the number of images in {os.fspath(folder)}")
-        if len(pixels) < (num_samples or 0):
-            show(
-                f"{os.fspath(folder)} has {len(pixels)} images, fewer than the {num_samples} asked for: all are scored"
-            )
+        pixels = _images(folder, real.shape, num_samples or 0, ours.eval.metrics)
     reference = Reference(ours, Devices(), given, resamples=RESAMPLES)
     examples: Callable[[], tuple[np.ndarray, np.ndarray | None]]
     if folder is not None:
@@ -193,11 +188,14 @@ def _downstream(
     return {name: Score(name, value, "higher", protocol) for name, value in values.items()}
 
 
-def _images(folder: str | os.PathLike, shape: tuple[int, ...], most: int) -> np.ndarray:
-    """The images of a folder as u8[N, *shape]; gray ones have as many equal channels as the data."""
+def _images(folder: str | os.PathLike, shape: tuple[int, ...], most: int, metrics: tuple[str, ...]) -> np.ndarray:
+    """The images of a folder as u8[N, *shape], enough for the metrics; gray ones have as many channels as the data."""
     if len(shape) != 3:
         raise UserError(f"a folder of images cannot be compared with examples of shape {shape}.")
     source = load_source("folder", data_dir=os.fspath(folder), image_size=shape[0], max_examples=most)
+    check_number(metrics, len(source), f"the number of images in {os.fspath(folder)}")
+    if len(source) < most:
+        show(f"{os.fspath(folder)} has {len(source)} images, fewer than the {most} asked for: all are scored")
     images = source.read(np.arange(len(source)))
     return np.repeat(images, shape[-1], axis=-1) if images.shape[-1] == 1 else images
 
