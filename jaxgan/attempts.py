@@ -156,10 +156,10 @@ def roll_back(attempt: Attempt, problem: Finding, rank: tuple[str, str] | None, 
         _copy(attempt.workdir / "checkpoints" / str(step), partial / "checkpoints" / str(step))
     try:
         os.replace(partial, place)
-    except OSError as error:
-        raise UserError(
-            f"{place} is no attempt of this run and stands in the way ({error.strerror}): move it."
-        ) from None
+    except OSError:
+        if not place.exists():  # then it is the disk that fails
+            raise
+        raise UserError(f"{place} is no attempt of this run and stands in the way: move it.") from None
     return Attempt(place, config, number)
 
 
