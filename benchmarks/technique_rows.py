@@ -93,7 +93,7 @@ def _tricks() -> dict[str, Row]:
         "smoothing of minimax": {"loss.name": "minimax", "targets.smoothing": 0.1},
         "instance noise": {"targets.instance_noise": 0.1, "targets.instance_noise_steps": 200},
         "one class": {"data.classes": (3,)},
-        "first 100 examples": {"data.max_examples": 100},
+        "100 examples": {"data.max_examples": 100},
     }
     return {name: Row("tricks", overrides) for name, overrides in tricks.items()}
 

@@ -1,4 +1,4 @@
-"""The first n digits, n being the argument: a GAN that cannot learn these has a bug, not too little data.
+"""n digits, n being the argument: a GAN that cannot learn these has a bug, not too little data.
 
 Command: python -m jaxgan.main --config=configs/small_data.py:100 --workdir=runs/small
 Result: by `python -m benchmarks.experiments`, seed 0: `100` fd 21.9, precision 0.56, recall 0.44 against those 100

@@ -69,7 +69,7 @@ def real_examples(config: Config, source: Source | None = None) -> tuple[Source,
             f"eval.split is {config.eval.split!r}, but examples given by the caller have no splits: leave it at "
             f"{config.data.split!r}."
         )
-    return _take(chosen, np.arange(min(config.eval.num_real or len(chosen), len(chosen)))), split
+    return chosen.spread(config.eval.num_real or len(chosen)), split
 
 
 def held_out_examples(config: Config, source: Source | None = None) -> tuple[Source, str]:
@@ -170,15 +170,7 @@ def labelled_splits(config: Config, source: Source | None = None) -> tuple[Sourc
         return load_split(config, TRAIN, whole=True), load_split(config, TEST, whole=True)
     whole = load_split(config, config.data.split, whole=True) if source is None else source
     order, held_out = permutation(len(whole), 0), max(1, len(whole) // HELD_OUT)
-    return _take(whole, np.sort(order[held_out:])), _take(whole, np.sort(order[:held_out]))
-
-
-def _take(source: Source, positions: np.ndarray) -> Source:
-    if len(positions) == len(source):
-        return source
-    stored = source.examples
-    taken = stored[positions] if isinstance(stored, np.ndarray) else stored.take(positions)
-    return dataclasses.replace(source, labels=source.labels[positions], examples=taken)
+    return whole.take(np.sort(order[held_out:])), whole.take(np.sort(order[:held_out]))
 
 
 def _coordinates(variables: dict[str, Any], points: Any) -> tuple[Any, Any]:

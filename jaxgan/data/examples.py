@@ -157,6 +157,16 @@ class Source:
             return np.take(self.examples, positions, axis=0)
         return self.examples[positions]
 
+    def take(self, positions: np.ndarray) -> "Source":
+        """A source of these examples only."""
+        stored = self.examples
+        taken = stored[positions] if isinstance(stored, np.ndarray) else stored.take(positions)
+        return dataclasses.replace(self, labels=self.labels[positions], examples=taken)
+
+    def spread(self, count: int) -> "Source":
+        """`count` examples at even distances: where they are sorted by class, the first would be of one class only."""
+        return self.take(np.arange(count) * len(self) // count) if count < len(self) else self
+
 
 @functools.lru_cache(maxsize=1)
 def decoding_threads() -> ThreadPoolExecutor:

@@ -45,7 +45,7 @@ def load(
       image_size: side in pixels to which images are resampled, after cropping their center square; 0 keeps
         the source's own size. Not used by synthetic.
       classes: keep these classes only, by number or name; their labels stay the same numbers.
-      max_examples: keep the first so many of what is left; 0 keeps all.
+      max_examples: keep so many of what is left, evenly spread over it; 0 keeps all.
       on_bad_image: "error" or "skip", for broken or tiny files in a folder.
 
     Raises:
@@ -66,23 +66,17 @@ def load(
 
 
 def _choose(source: Source, classes: Sequence[int | str], max_examples: int) -> Source:
-    """The first `max_examples` examples of these classes."""
-    kept = np.arange(len(source))
+    """`max_examples` examples of these classes."""
     if isinstance(classes, str):
         raise UserError(f"classes is the text {classes!r}, but must be a list of class numbers or names.")
     if len(classes):
-        kept = kept[np.isin(source.labels, [_class_number(source, c) for c in classes])]
-    if max_examples > len(kept):
-        logging.info("max_examples is %d, but %s has %d: all are used", max_examples, source.name, len(kept))
-    if max_examples:
-        kept = kept[:max_examples]
-    if not len(kept):
+        wanted = [_class_number(source, c) for c in classes]
+        source = source.take(np.flatnonzero(np.isin(source.labels, wanted)))
+    if not len(source):
         raise UserError(f"No example of {source.name} is left, with classes {list(classes)}.")
-    if len(kept) == len(source):
-        return source
-    stored = source.examples
-    taken = stored[kept] if isinstance(stored, np.ndarray) else stored.take(kept)
-    return dataclasses.replace(source, labels=source.labels[kept], examples=taken)
+    if max_examples > len(source):
+        logging.info("max_examples is %d, but %s has %d: all are used", max_examples, source.name, len(source))
+    return source.spread(max_examples or len(source))
 
 
 def _class_number(source: Source, wanted: int | str) -> int:

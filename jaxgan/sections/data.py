@@ -18,7 +18,7 @@ class DataConfig:
     data_dir: str = ""  # TFDS' directory, the folder of images, or the .npz file
     image_size: int = 28  # height = width in pixels after resize and center crop; 0: the source's own
     classes: tuple[int | str, ...] = ()  # keep only these, by number or name; empty: all
-    max_examples: int = 0  # keep only the first n; 0: all
+    max_examples: int = 0  # keep only n, evenly spread; 0: all
     horizontal_flip: bool = False  # mirror each image with probability 1/2
     on_bad_image: str = "error"  # error | skip: what a corrupt or tiny file in a folder does
 

@@ -18,7 +18,7 @@ class EvalConfig:
 
     every: int = 0  # steps between two evaluations; 0: never. An evaluation also saves a checkpoint
     num_samples: int = 1000  # generated for each
-    num_real: int = 0  # the first so many real examples; 0: all
+    num_real: int = 0  # so many real examples, evenly spread; 0: all
     split: str = "train"  # of the real examples
     metrics: tuple[str, ...] = ("fd", "kid", "precision", "recall", "coverage")
     # The network whose features are compared: classifier, trained on the data at hand | inception, of the FID papers,

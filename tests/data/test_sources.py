@@ -89,8 +89,13 @@ def test_load_classes_refuses_an_unlabelled_source(tmp_path):
 def test_load_max_examples_counts_after_the_class_filter():
     everything = load("embedded", name="digits", classes=(4,))
     few = load("embedded", name="digits", classes=(4,), max_examples=5)
-    np.testing.assert_array_equal(few.read(range(5)), everything.read(range(5)))
+    np.testing.assert_array_equal(few.read(range(5)), everything.read([k * len(everything) // 5 for k in range(5)]))
     assert len(few) == 5
+
+
+def test_load_max_examples_of_a_folder_keeps_all_its_classes(classes_folder):
+    few = load("folder", data_dir=str(classes_folder), image_size=12, max_examples=2)
+    assert few.labels.tolist() == [0, 1]
 
 
 def test_load_max_examples_beyond_the_source_gives_all():
