@@ -1,0 +1,89 @@
+"""Scores afterwards, from checkpoints or from a folder."""
+
+import json
+
+import pytest
+from PIL import Image
+from scored import folder_of, tiny, values
+
+from jaxgan import evaluate as evaluation
+from jaxgan.errors import UserError
+from jaxgan.evaluate import evaluate
+from jaxgan.sampling import load
+from jaxgan.train import train
+
+
+def test_evaluation_gives_the_number_of_training_bit_for_bit_every_time(run):
+    first, second = evaluate(run[0])["fd"], evaluate(run[0])["fd"]
+    assert first == second and first.value == values(run[0])[6]
+    assert json.loads((run[0] / "evaluation.jsonl").read_bytes().splitlines()[-1])["by"] == "evaluate"
+
+
+def test_a_folder_of_a_runs_own_samples_scores_as_the_run(run, tmp_path):
+    load(run[0]).save(f"{tmp_path}/", 24)
+    of_folder = evaluate(config=tiny(), folder=tmp_path)["fd"]
+    assert of_folder.value == pytest.approx(evaluate(run[0])["fd"].value, rel=1e-6)
+    assert of_folder.protocol.weights == "folder" and of_folder.protocol.checkpoint == str(tmp_path)
+
+
+def test_a_folder_of_images_of_other_channels_is_refused(tmp_path):
+    for name in "ab":
+        Image.new("RGB", (8, 8), (1, 2, 3)).save(tmp_path / f"{name}.png")
+    with pytest.raises(UserError, match=r"images of shape \(8, 8, 3\), but embedded/digits has \(8, 8, 1\)"):
+        evaluate(config=tiny(), folder=tmp_path)
+
+
+def test_the_eval_section_of_another_configuration_may_stand_for_the_runs_own(run):
+    assert evaluate(run[0], config=tiny(eval__num_samples=20))["fd"].protocol.n_fake == 20
+
+
+@pytest.mark.parametrize(("checkpoint", "sentence"), [("3", "one of the steps"), ("newest", "latest, best, or one")])
+def test_a_checkpoint_that_is_not_there_is_refused(run, checkpoint, sentence):
+    with pytest.raises(UserError, match=sentence):
+        load(run[0], checkpoint=checkpoint)
+
+
+def test_a_run_on_examples_of_the_caller_is_evaluated_with_them_only(tmp_path, tiny_digits):
+    images = tiny_digits[0][:32]
+    train(tiny(train__num_steps=2), tmp_path, source=images)
+    with pytest.raises(UserError, match="trained on other examples"):
+        evaluate(tmp_path)
+    assert evaluate(tmp_path, source=images)["fd"].value == values(tmp_path)[2]
+
+
+def test_points_are_compared_as_they_are(tmp_path):
+    config = tiny(
+        data__source="synthetic", data__name="ring", data__image_size=0, model__output="linear", eval__metrics=["fd"]
+    )
+    train(config, tmp_path)
+    assert evaluate(tmp_path)["fd"].protocol.features == "coordinates"
+
+
+def test_what_is_not_evaluated_while_it_trains_is_refused_by_evaluation_only(run, monkeypatch):
+    """Before anything is read."""
+    monkeypatch.setattr(evaluation, "load_split", None)
+    for change, sentence in (
+        ({"eval__metrics": []}, "eval.metrics is empty"),
+        ({"eval__metrics": ["recall"], "eval__num_samples": 5}, "num_samples is 5"),
+        ({"eval__num_real": 1}, "num_real is 1"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            evaluate(run[0], config=tiny(eval__every=0, **change))
+
+
+@pytest.mark.parametrize(("num", "said"), [(3, False), (12, False), (13, True), (None, False)])
+def test_fewer_images_than_asked_for_are_said(tmp_path, capsys, num, said):
+    folder_of(tmp_path / "images", 0)
+    found = evaluate(config=tiny(), folder=tmp_path / "images", num_samples=num)["fd"]
+    assert found.protocol.n_fake == min(num or 12, 12)
+    assert ("has 12 images, fewer than the 13 asked for" in capsys.readouterr().out) == said
+
+
+def test_a_folder_of_too_few_images_is_refused_before_features_are_computed(tmp_path, monkeypatch):
+    folder_of(tmp_path / "images", 0)
+    monkeypatch.setattr(evaluation, "Reference", None)  # would be called
+    for i in range(5, 12):
+        (tmp_path / "images" / f"{i:02d}.png").unlink()
+    config = tiny(eval__metrics=["recall"], eval__best_metric="recall")
+    with pytest.raises(UserError, match=r"the number of images in .*images is 5, but 'recall' of eval.metrics needs 6"):
+        evaluate(config=config, folder=tmp_path / "images")
