@@ -33,7 +33,8 @@ def count(workdir: Path) -> dict[str, ModeCount]:
     sampler = load(workdir)
     data = sampler.config.data
     if data.source == "stacked":
-        digits = load_classifier(*(load_data("embedded", name=data.name, split=split) for split in ("train", "test")))
+        splits = (load_data("embedded", name=data.name, split=s, image_size=data.image_size) for s in ("train", "test"))
+        digits = load_classifier(*splits)
         print(f"{digits.name}: {digits.accuracy:.1%} of held-out digits right", file=sys.stderr)
         images = to_floats(sampler.images(STACKED_SAMPLES), "tanh")
         logits = channel_logits(digits, images)
