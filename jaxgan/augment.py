@@ -36,20 +36,20 @@ def color(image: Array, key: Array, bounds: Bounds = (-1.0, 1.0)) -> Array:
 
 
 def translation(image: Array, key: Array, bounds: Bounds = (-1.0, 1.0)) -> Array:
-    """A shift by whole pixels, uniform from -n/8 to n/8 (rounded down) of the size n in each direction."""
+    """A shift by whole pixels, uniform from -n/8 to n/8 (rounded, halves up) of the size n in each direction."""
     h, w, c = image.shape
-    most = h // 8, w // 8
+    most = (h + 4) // 8, (w + 4) // 8
     padded = jnp.pad(image, [(m, m) for m in (*most, 0)], constant_values=_middle(bounds))
     y, x = (jax.random.randint(k, (), 0, 2 * m + 1) for k, m in zip(jax.random.split(key), most, strict=True))
     return lax.dynamic_slice(padded, (y, x, 0), (h, w, c))
 
 
 def cutout(image: Array, key: Array, bounds: Bounds = (-1.0, 1.0)) -> Array:
-    """A box of half the size (rounded down) erased, its center anywhere in the image: at a border it is cut off."""
+    """A box of half the size (rounded up) erased, its center anywhere in the image: at a border it is cut off."""
     h, w, _ = image.shape
 
     def inside(key: Array, n: int) -> Array:
-        box = n // 2
+        box = (n + 1) // 2
         # A box of even size has its center between pixels, so there is one place more.
         start = jax.random.randint(key, (), 0, n + 1 - box % 2) - box // 2
         return (jnp.arange(n) >= start) & (jnp.arange(n) < start + box)

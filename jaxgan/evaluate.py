@@ -122,8 +122,8 @@ def evaluate(
       checkpoint: as in `sampling.load`.
       folder: of images, to be scored in place of the run's samples; as with all data, those of another size are
         cropped to their center square and resampled.
-      num_samples: in place of `eval.num_samples`; of a folder, so many images evenly spread over it, all by default, and
-        all after a sentence where there are fewer.
+      num_samples: in place of `eval.num_samples`; of a folder, so many images evenly spread over it, all by
+        default, and all after a sentence where there are fewer.
       source, generator, discriminator: the caller's own, if the run was trained with them.
 
     Returns:

@@ -93,7 +93,11 @@ def g_objective(gan: GAN, hyper: Hyper, real: DOutput, fake: DOutput, examples: 
 def penalties(
     gan: GAN, hyper: Hyper, params: Params, stats: Stats, real: Array, fake: Array, examples: Examples, key: Array
 ) -> Objective:
-    """The gradient penalties by their weights, at examples as D sees them."""
+    """The gradient penalties by their weights, at examples as D sees them.
+
+    With augmentation these are the augmented ones. StyleGAN2-ADA's and R3GAN's programs take R1 and R2 at the images
+    before it, through it: where a box is erased they then ask for nothing.
+    """
 
     def apply(x: Array) -> DOutput:
         return discriminate(gan, params, stats, x, examples.label, train=False)[0]

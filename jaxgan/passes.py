@@ -62,12 +62,15 @@ def g_inputs(gan: GAN, key: Array, indices: Array, truncation: float | None = No
     return z if gan.codes is None else jnp.concatenate([z, draw(gan.codes, stream(key, CODES), indices)], axis=-1)
 
 
-def generate(gan: GAN, params: Params, stats: Stats, z: Array, label: Array | None) -> Generated:
-    """Examples in training mode."""
+def generate(
+    gan: GAN, params: Params, stats: Stats, z: Array, label: Array | None, move_spectral: bool = True
+) -> Generated:
+    """Examples in training mode; u and v of spectral norm take a step with `move_spectral` only."""
+    mutable = [name for name in stats if move_spectral or name != SPECTRAL_STATS]
 
     def images(params: Params) -> tuple[Array, Stats]:
         return gan.generator.apply(  # type: ignore[return-value]
-            {"params": params, **stats}, z, *given(label), train=True, mutable=[*stats, WATCHED]
+            {"params": params, **stats}, z, *given(label), train=True, mutable=[*mutable, WATCHED]
         )
 
     fake, pullback, moved = jax.vjp(images, params, has_aux=True)

@@ -252,7 +252,7 @@ def _update_g(
     d = state.discriminator
 
     def part(stats: Stats, e: Examples, first: bool):
-        made = generated or generate(gan, state.generator.params, stats, e.z, e.label)
+        made = generated or generate(gan, state.generator.params, stats, e.z, e.label, move_spectral=first)
 
         def loss_fn(fake: Array) -> tuple[Array, Metrics]:
             def judge(x: Array, kind: int) -> DOutput:

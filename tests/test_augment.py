@@ -33,7 +33,7 @@ def numpy_color(x, key, middle, width):
 def numpy_translation(x, key, middle, width):
     h, w, _ = x.shape
     dy, dx = (
-        int(jax.random.randint(k, (), 0, 2 * (n // 8) + 1)) - n // 8
+        int(jax.random.randint(k, (), 0, 2 * int(n / 8 + 0.5) + 1)) - int(n / 8 + 0.5)
         for k, n in zip(jax.random.split(key), (h, w), strict=True)
     )
     out = np.full_like(x, middle)
@@ -48,11 +48,12 @@ def numpy_cutout(x, key, middle, width):
     out = x.copy()
     starts = []
     for k, n in zip(jax.random.split(key), x.shape, strict=False):
-        center = int(jax.random.randint(k, (), 0, n + 1 - (n // 2) % 2))
-        starts.append(center - n // 4)
+        box = int(n / 2 + 0.5)
+        center = int(jax.random.randint(k, (), 0, n + 1 - box % 2))
+        starts.append(center - box // 2)
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
-            if all(0 <= at - start < n // 2 for at, start, n in zip((i, j), starts, x.shape, strict=False)):
+            if all(0 <= at - s < int(n / 2 + 0.5) for at, s, n in zip((i, j), starts, x.shape, strict=False)):
                 out[i, j] = middle
     return out
 

@@ -225,15 +225,28 @@ def test_architecture_has_further_heads(name):
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_minibatch_stddev_widens_the_last_maps(name):
-    def features(group):
+def test_minibatch_stddev_is_mixed_into_the_last_maps(name):
+    """By one more layer, which leaves them as many as they were."""
+    parameters, widths = [], []
+    for group in (0, B):
         gan = conditional(name, "none", "none", minibatch_stddev=group)
         variables = shapes(gan).discriminator.variables
         x = jax.ShapeDtypeStruct((2 * B, *gan.shape), jnp.float32)
-        return jax.eval_shape(partial(gan.discriminator.apply, train=False), variables, x).features.shape[1]
+        out = jax.eval_shape(partial(gan.discriminator.apply, train=False), variables, x)
+        parameters.append(jax.tree.map(jnp.shape, variables["params"]))
+        widths.append(out.features.shape)
+    extra = parameters[1].pop("minibatch")
+    assert extra["kernel"][0] == extra["kernel"][1] + 1 == extra["bias"][0] + 1
+    assert parameters[0] == parameters[1] and widths[0] == widths[1]
 
-    widths = {"dcgan": 7 * 7}  # flattened; elsewhere the maps' sums are the features, or there are no maps
-    assert features(B) - features(0) == widths.get(name, 1)
+
+def test_minibatch_stddev_does_not_shift_all_logits_alike():
+    """What it says of the same neighbors depends on the example."""
+    d, variables = mlp(minibatch_stddev=2)
+    pairs = jnp.stack([POINTS, POINTS + 3.0], axis=1).reshape(-1, POINTS.shape[1])
+    apart = run(d, variables, pairs).logits[::2]
+    alone = run(d, variables, jnp.repeat(POINTS, 2, axis=0)).logits[::2]
+    assert np.ptp(apart - alone) > 1e-3
 
 
 def test_minibatch_stddev_never_mixes_the_halves_of_a_pass():

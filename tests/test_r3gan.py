@@ -84,6 +84,14 @@ def test_block_starts_as_the_identity_with_scaled_weights():
         assert_allclose(variables["params"][name]["kernel"].std(), gain * fan_in**-0.5, rtol=0.03)
 
 
+def test_projection_starts_as_the_product_of_two_vectors_of_unit_variance():
+    """Of K classes and F features, each entry of the embedding has the variance 1 / K F."""
+    d = Discriminator(16, (1, 1, 1, 1), num_classes=500, conditioning="projection")
+    x = np.zeros((1, 32, 32, 1), np.float32)
+    variables = jax.jit(partial(d.init, train=True))(jax.random.key(0), x, np.zeros(1, np.int32))
+    assert_allclose(variables["params"]["projection"]["kernel"].std(), (500 * 16) ** -0.5, rtol=0.03)
+
+
 def test_discriminator_reads_weighted_sums_of_its_last_maps():
     d = Discriminator(2, (1, 1, 1, 1))
     x = np.random.RandomState(0).randn(2, 32, 32, 1).astype(np.float32)

@@ -39,6 +39,7 @@ def wide(tree):
 
 APART = {
     "model__g_batch_norm": False,
+    "model__g_spectral_norm": True,
     "model__minibatch_stddev": 2,
     "targets__noisy_real": 0.3,
     "augment__policy": ("cutout",),

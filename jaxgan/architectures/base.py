@@ -139,9 +139,14 @@ def see_label(d: Conditioned, x: Array, label: Array | None, *, train: bool) -> 
     return jnp.concatenate([x, embedding.reshape(len(x), *shape).astype(x.dtype)], -1)
 
 
-def see_batch(d: Discriminating, x: Array) -> Array:
-    """A discriminator's last maps, with that of `jaxgan.nn.minibatch.minibatch_stddev` where asked for."""
-    return minibatch_stddev(x, d.minibatch_stddev) if d.minibatch_stddev else x
+def see_batch(d: Discriminating, x: Array, *, train: bool) -> Array:
+    """A discriminator's last maps [B, ..., C], mixed with that of `jaxgan.nn.minibatch.minibatch_stddev` where asked
+    for, by a 1x1 convolution and leaky ReLU: before a linear layer it could only shift all logits alike."""
+    if not d.minibatch_stddev:
+        return x
+    x = minibatch_stddev(x, d.minibatch_stddev)
+    mix = Dense(x.shape[-1] - 1, True, d.spectral_norm, d.dtype, nn.initializers.he_normal(), name="minibatch")
+    return nn.leaky_relu(mix(x, train=train), 0.2)
 
 
 def read_out(
@@ -151,6 +156,7 @@ def read_out(
     *,
     train: bool,
     kernel_init: nn.initializers.Initializer = DCGAN_INIT,
+    projection_init: nn.initializers.Initializer | None = None,
 ) -> DOutput:
     """What a discriminator says of features h [B, F], in at least float32 whatever `d.dtype`: what losses make of
     logits is their differences, and from 256 to 512 bfloat16 has steps of 2.
@@ -167,11 +173,12 @@ def read_out(
       features: of the last hidden layer.
       label: i32[B], which only `projection` needs.
       train: whether spectral norm may move.
-      kernel_init: of all kernels.
+      kernel_init: of all kernels,
+      projection_init: but for the embedding, where it is given.
     """
 
-    def dense(inputs: Array, width: int, name: str | None = None, bias: bool = True) -> Array:
-        return Dense(width, bias, d.spectral_norm, kernel_init=kernel_init, name=name)(inputs, train=train)
+    def dense(inputs: Array, width: int, name: str | None = None, bias: bool = True, init=kernel_init) -> Array:
+        return Dense(width, bias, d.spectral_norm, kernel_init=init, name=name)(inputs, train=train)
 
     features = widen(features)
     heads = {name: dense(features, width, f"head_{name}") for name, width in d.heads}
@@ -183,7 +190,8 @@ def read_out(
     if d.conditioning == "auxiliary":
         heads["class"] = dense(features, d.num_classes, "class")
     if d.conditioning == "projection":
-        embedding = dense(_one_hot(d, label), features.shape[-1], "projection", bias=False)
+        one_hot, width = _one_hot(d, label), features.shape[-1]
+        embedding = dense(one_hot, width, "projection", False, projection_init or kernel_init)
         logits += (embedding * features).sum(1)
     return DOutput(logits, features, heads)
 

@@ -131,5 +131,5 @@ class Discriminator(nn.Module):
             if x.shape[1] == ATTENDED.get(size):
                 x = SelfAttention(**common)(x, train=train)
         x = nn.relu(BatchNorm(self.axis_name, self.dtype)(x, train=train) if self.batch_norm else x)
-        features = widen(see_batch(self, x)).sum((1, 2))
+        features = widen(see_batch(self, x, train=train)).sum((1, 2))
         return read_out(self, features, label, train=train, kernel_init=INIT)

@@ -140,5 +140,5 @@ class Discriminator(nn.Module):
             if norm:
                 x = BatchNorm(self.axis_name, self.dtype)(x, train=train)
             x = nn.leaky_relu(x, 0.2)
-        x = see_batch(self, x)
+        x = see_batch(self, x, train=train)
         return read_out(self, x.reshape(len(x), -1), label, train=train)

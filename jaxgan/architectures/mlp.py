@@ -88,4 +88,4 @@ class Discriminator(nn.Module):
             if norm:
                 x = BatchNorm(self.axis_name, self.dtype)(x, train=train)
             x = nn.leaky_relu(x, 0.2)
-        return read_out(self, see_batch(self, x), label, train=train, kernel_init=HE_NORMAL)
+        return read_out(self, see_batch(self, x, train=train), label, train=train, kernel_init=HE_NORMAL)

@@ -161,6 +161,10 @@ class Discriminator(nn.Module):
             if features != x.shape[-1]:
                 x = conv(features)(x, train=train)
             x = blocks(x, 1 + len(smaller), self.dtype, train)
-        x = widen(see_batch(self, x))
+        x = widen(see_batch(self, x, train=train))
         basis = self.param("basis", nn.initializers.normal(1 / 4), (4, 4, x.shape[-1]), jnp.float32)
-        return read_out(self, (x * basis[None]).sum((1, 2)), label, train=train, kernel_init=INIT)
+        product = nn.initializers.variance_scaling(
+            1 / x.shape[-1], "fan_in", "normal"
+        )  # of two vectors of unit variance
+        features = (x * basis[None]).sum((1, 2))
+        return read_out(self, features, label, train=train, kernel_init=INIT, projection_init=product)

@@ -120,5 +120,5 @@ class Discriminator(nn.Module):
                 hidden=x.shape[-1] if i else None,
             )(x, train=train)
         x = nn.relu(BatchNorm(self.axis_name, self.dtype)(x, train=train) if self.batch_norm else x)
-        features = widen(see_batch(self, x)).sum((1, 2))
+        features = widen(see_batch(self, x, train=train)).sum((1, 2))
         return read_out(self, features, label, train=train, kernel_init=INIT)

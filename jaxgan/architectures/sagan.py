@@ -102,5 +102,5 @@ class Discriminator(nn.Module):
             if way and x.shape[1] == attended(size):
                 x = SelfAttention(**common, kernel_init=INIT)(x, train=train)
         x = nn.relu(BatchNorm(self.axis_name, self.dtype)(x, train=train) if self.batch_norm else x)
-        features = widen(see_batch(self, x)).sum((1, 2))
+        features = widen(see_batch(self, x, train=train)).sum((1, 2))
         return read_out(self, features, label, train=train, kernel_init=INIT)

@@ -28,7 +28,8 @@ def minibatch_stddev(x: jax.Array, group: int) -> jax.Array:
     >>> minibatch_stddev(jnp.array([[1.0], [3.0], [5.0], [5.0]]), 2)[:, 1].round(2).tolist()
     [1.0, 1.0, 0.0, 0.0]
 
-    Source: Karras et al. 2018, https://arxiv.org/abs/1710.10196, section 3.
+    Source: Karras et al. 2018, https://arxiv.org/abs/1710.10196, section 3, where a 3x3 convolution follows; here a
+    1x1 convolution (`jaxgan.architectures.base.see_batch`).
     """
     if len(x) % group:
         raise UserError(

@@ -70,12 +70,12 @@ class ConditionalBatchNorm(nn.Module):
     def __call__(self, x: jax.Array, y: jax.Array, *, train: bool) -> jax.Array:
         """Normalizes `x` [B, ..., C] as `BatchNorm` does; `y` [B, E]."""
 
-        def linear(name: str) -> jax.Array:
-            layer = Dense(x.shape[-1], False, self.spectral_norm, self.dtype, self.kernel_init, name=name)
+        def linear(name: str) -> jax.Array:  # in float32: of 1 + gamma, bfloat16 would lose all gamma below 0.004
+            layer = Dense(x.shape[-1], False, self.spectral_norm, kernel_init=self.kernel_init, name=name)
             return layer(y, train=train).reshape(len(y), *(1,) * (x.ndim - 2), -1)
 
         normalized = BatchNorm(self.axis_name, self.dtype, affine=False)(x, train=train)
-        return normalized * (1 + linear("gamma")) + linear("beta")
+        return (normalized * (1 + linear("gamma")) + linear("beta")).astype(normalized.dtype)
 
 
 def batch_norm(x: jax.Array, y: jax.Array | None, axis_name: str | None, dtype: Any, *, train: bool) -> jax.Array:

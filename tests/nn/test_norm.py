@@ -81,3 +81,16 @@ def test_conditional_batch_norm_is_spectrally_normalized_on_request():
     norm = ConditionalBatchNorm(None, jnp.float32, True, jax.nn.initializers.orthogonal())
     variables = jax.eval_shape(partial(norm.init, train=True), jax.random.key(0), jnp.float32(X), jnp.asarray(Y))
     assert set(variables["spectral_stats"]) == {"gamma", "beta"}
+
+
+def test_conditional_norm_keeps_small_gains_in_bfloat16():
+    """Gains of 0.003 are less than half a step of 1 + gamma in bfloat16."""
+    norm = ConditionalBatchNorm(dtype=jnp.bfloat16)
+    x, y = jnp.linspace(-1.0, 1.0, 4096, dtype=jnp.bfloat16)[:, None], jnp.ones((4096, 1))
+    variables = norm.init(jax.random.key(0), x, y, train=False)
+    shifted = jax.tree.map(lambda p: p, variables)
+    shifted["params"]["gamma"]["kernel"] += 0.003
+    plain, scaled = (norm.apply(v, x, y, train=False) for v in (variables, shifted))
+    assert scaled.dtype == jnp.bfloat16
+    ratio = np.abs(np.asarray(scaled, np.float64)).mean() / np.abs(np.asarray(plain, np.float64)).mean()
+    assert ratio == pytest.approx(1.003, abs=1e-3)  # rounded outputs
