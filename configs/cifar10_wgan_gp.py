@@ -1,8 +1,8 @@
 """CIFAR-10 by WGAN-GP with its paper's ResNet settings (https://arxiv.org/abs/1704.00028, appendix).
 
 Departures from its program: two networks that are both 128 wide, where here the generator's width is twice
-base_features, and D's is 64; D's mean over the last maps, here their sum; 128 images in G's batch, here 64; noise of one
-step of brightness on real images, here none.
+base_features, and D's is 64; D's mean over the last maps, here their sum; 128 images in G's batch, here 64; noise on
+real images of one step of brightness, here none.
 Published FID: 22.29, 50,000 samples against the training split, by Mimicry (https://github.com/kwotsin/mimicry).
 
 Command: python -m jaxgan.main --config=configs/cifar10_wgan_gp.py --workdir=runs/c --config.data.data_dir=DIR
