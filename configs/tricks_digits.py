@@ -4,7 +4,9 @@ D has no spectral norm here: the tricks are older, and meant for a D that is too
 `make ablation`.
 
 Command: python -m jaxgan.main --config=configs/tricks_digits.py:flip_soft_noisy --workdir=runs/tricks
-Result: not yet run.
+Result: by `python -m benchmarks.experiments`, seed 0, 2,000 samples, the classifier of the digits: `none` fd 15.2,
+precision 0.33, recall 0.54; `flip_soft_noisy` 13.9, 0.35, 0.51. D is undecided in both (losses 1.35 and 1.36), so that
+there is little for the tricks to mend. The single ones are in the table of `make ablation`, docs/techniques.md.
 """
 
 from jaxgan import defaults
