@@ -19,7 +19,7 @@ demo: setup
 	@echo "The digits are in $$(ls runs/mnist/samples/*.png | tail -1), the learning curves in runs/mnist/curves.png."
 
 test: setup
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: setup
 	$(BIN)/ruff format --check .
