@@ -166,5 +166,5 @@ class Discriminator(nn.Module):
         product = nn.initializers.variance_scaling(
             1 / x.shape[-1], "fan_in", "normal"
         )  # of two vectors of unit variance
-        features = (x * basis[None]).sum((1, 2))
-        return read_out(self, features, label, train=train, kernel_init=INIT, projection_init=product)
+        summed = (x * basis[None]).sum((1, 2))
+        return read_out(self, summed, label, train=train, kernel_init=INIT, projection_init=product)
