@@ -13,7 +13,7 @@ packing 1,000 modes and a KL of 0.26, every sample counted; only where the class
 it is of 11 % of the samples, 768 modes and a KL of 0.57. With packing it is not yet run whole.
 10,000 steps, all of them with falling rates, seed 10, every sample counted: without packing 982 modes and a KL of 0.41,
 with it 1,000 and 0.22; only where the classifier is sure, of 10 % without packing and of 6 % with it: 634 modes and a
-KL of 0.83, with packing 653 and 0.66. So early on packing keeps what is lost without it and found again later.
+KL of 0.83, with packing 653 and 0.66.
 At 28 pixels, 2e-4 for both and 25,000 steps, seeds 0 and 1, every sample counted: 997 and 1,000 modes, KL 0.28 and
 0.27; with packing 1,000 and 998, 0.21 and 0.25. Where the classifier is sure (12 % and 9 %): 755 and 766 modes, KL 0.66
 and 0.62; with packing 754 and 707, 0.61 and 0.66.
@@ -29,7 +29,7 @@ def get_config(packing=VARIANTS[0]):
     one_of("the argument", packing, VARIANTS)
     config = defaults()
     config.data.source, config.data.name = "stacked", "mnist"
-    config.data.image_size = 32  # three layers: with two at 28 pixels D is too weak for G to collapse
+    config.data.image_size = 32  # three layers; 28 pixels would have two, the program has four
     config.model.packing = int(packing)
     config.model.z_dim, config.model.z_distribution = 100, "uniform"
     config.model.base_features = 32
