@@ -157,6 +157,8 @@ class Checkpoints:
             return step, state
         if damaged:
             reasons = "; ".join(f"step {step}: {reason}" for step, reason in damaged.items())
+            if only is not None:
+                raise UserError(f"The checkpoint in {self.directory} cannot be restored ({reasons}).")
             raise UserError(f"None of the checkpoints in {self.directory} can be restored ({reasons}).")
         return None
 

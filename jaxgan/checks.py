@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import types
 import typing
 
 from jaxgan.errors import UserError, suggest
+
+# What devices compute with: int32 and float32.
+MOST_INT, MOST_FLOAT = 2**31 - 1, 3.4028234663852886e38
 
 
 def coerce(value, hint):
@@ -29,8 +31,8 @@ def matches(value, hint) -> bool:
         return any(matches(value, t) for t in typing.get_args(hint))
     if origin is tuple:
         return isinstance(value, tuple) and all(matches(v, typing.get_args(hint)[0]) for v in value)
-    if hint is float:  # a whole number is a fine float; NaN and infinity are not
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if hint is float:  # a whole number is a fine float; NaN is not, nor what float32 takes for infinity
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= MOST_FLOAT
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, hint)
@@ -46,7 +48,13 @@ def type_name(hint) -> str:
         return " or ".join(type_name(t) for t in typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
         return f"a tuple, each {type_name(typing.get_args(hint)[0])}"
-    names = {int: "a whole number", float: "a finite number", bool: "True or False", str: "a text", type(None): "None"}
+    names = {
+        int: "a whole number",
+        float: "a finite number of float32",
+        bool: "True or False",
+        str: "a text",
+        type(None): "None",
+    }
     return names.get(hint, getattr(hint, "__name__", str(hint)))
 
 
@@ -58,6 +66,9 @@ def check_types(section, name: str) -> None:
         if not matches(value, hint):
             key = f"{name}.{f.name}" if name else f.name
             raise UserError(f"{key} is {value!r}: it must be {type_name(hint)}.")
+        numbers = [n for n in (value if isinstance(value, tuple) else (value,)) if isinstance(n, int)]
+        if name and hint not in (float, float | None) and any(abs(n) > MOST_INT for n in numbers):
+            raise UserError(f"{name}.{f.name} is {value}: whole numbers must be at most {MOST_INT} in size.")
         if hint in (float, float | None) and value is not None:
             object.__setattr__(section, f.name, float(value))  # 0 and 0.0 are the same configuration
 

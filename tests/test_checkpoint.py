@@ -258,6 +258,12 @@ def test_restore_moves_nothing_when_all_are_damaged(run, opened):
     assert {p: p.read_bytes() for p in files(run)} == before
 
 
+def test_restore_blames_the_one_checkpoint_that_is_asked_for(run, opened):
+    flip(run / "checkpoints" / "2")
+    with pytest.raises(UserError, match=r"The checkpoint in .* cannot be restored \(step 2: [^;]*$"):
+        opened(run).restore(target(), only=2)
+
+
 def test_repair_replaces_what_was_set_aside_before(run, opened):
     (run / "damaged" / "2").mkdir(parents=True)
     (run / "damaged" / "2" / "old").touch()

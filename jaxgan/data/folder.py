@@ -61,6 +61,8 @@ def folder(request: Request) -> Source:
 
 def _split_directory(root: Path, split: str) -> Path:
     if not root.is_dir():
+        if root.exists():
+            raise UserError(f"{str(root)!r} is a file: the data source 'folder' needs a directory of images.")
         raise UserError(f"The directory {str(root)!r} of the data source 'folder' does not exist.")
     if "[" in split or "+" in split:
         raise UserError(f"The data source 'folder' cannot take the part {split!r} of a split; use max_examples.")

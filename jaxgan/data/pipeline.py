@@ -112,9 +112,10 @@ def check_range(source: Source, output: str) -> None:
     low, high = OUTPUTS[output]
     found_low, found_high = float(source.examples.min()), float(source.examples.max())
     if found_low < low - RANGE_TOLERANCE or found_high > high + RANGE_TOLERANCE:
+        more = ", or store them as uint8" if len(source.shape) == 3 else ", or choose output 'linear'"
         raise UserError(
             f"The values of {source.name} lie in [{found_low:.4g}, {found_high:.4g}], but output {output!r} "
-            f"reaches [{low:g}, {high:g}] only: scale them, or choose output 'linear'."
+            f"reaches [{low:g}, {high:g}] only: scale them{more}."
         )
 
 

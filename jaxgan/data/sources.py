@@ -215,6 +215,8 @@ def _npz(request: Request) -> Source:
     if not request.data_dir:
         raise UserError("The data source 'npz' needs data_dir, the path of the .npz file.")
     path = Path(request.data_dir).expanduser()
+    if path.is_dir():
+        raise UserError(f"{str(path)!r} is a directory: the data source 'npz' needs the path of one .npz file.")
     if not path.is_file():
         raise UserError(f"The file {str(path)!r} of the data source 'npz' does not exist.")
     if not zipfile.is_zipfile(path):
@@ -233,6 +235,8 @@ def _npz(request: Request) -> Source:
     except Exception as error:  # NumPy, zipfile and zlib each have their own for damaged or pickled data
         raise UserError(f"{str(path)!r} cannot be read as plain arrays: {first_line(error)}.") from None
     whole = from_arrays(images, labels, name=f"npz/{path.name}")
+    if request.split != "train":
+        logging.warning("%s has no splits: all of its examples stand for %s", path, request.split)
     if request.image_size and len(whole.shape) != 3:
         raise UserError(f"{whole.name} holds points of shape {whole.shape}, which image_size cannot resize.")
     assert isinstance(whole.examples, np.ndarray)
