@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 
@@ -31,8 +32,8 @@ def matches(value, hint) -> bool:
         return any(matches(value, t) for t in typing.get_args(hint))
     if origin is tuple:
         return isinstance(value, tuple) and all(matches(v, typing.get_args(hint)[0]) for v in value)
-    if hint is float:  # a whole number is a fine float; NaN is not, nor what float32 takes for infinity
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= MOST_FLOAT
+    if hint is float:  # a whole number is a fine float; NaN and infinity are not
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, hint)
@@ -50,7 +51,7 @@ def type_name(hint) -> str:
         return f"a tuple, each {type_name(typing.get_args(hint)[0])}"
     names = {
         int: "a whole number",
-        float: "a finite number of float32",
+        float: "a finite number",
         bool: "True or False",
         str: "a text",
         type(None): "None",
@@ -66,9 +67,10 @@ def check_types(section, name: str) -> None:
         if not matches(value, hint):
             key = f"{name}.{f.name}" if name else f.name
             raise UserError(f"{key} is {value!r}: it must be {type_name(hint)}.")
-        numbers = [n for n in (value if isinstance(value, tuple) else (value,)) if isinstance(n, int)]
-        if name and hint not in (float, float | None) and any(abs(n) > MOST_INT for n in numbers):
-            raise UserError(f"{name}.{f.name} is {value}: whole numbers must be at most {MOST_INT} in size.")
+        most = MOST_FLOAT if hint in (float, float | None) else MOST_INT
+        numbers = [n for n in (value if isinstance(value, tuple) else (value,)) if isinstance(n, (int, float))]
+        if name and any(abs(n) > most for n in numbers):
+            raise UserError(f"{name}.{f.name} is {value}: it must be at most {most:.10g} in size.")
         if hint in (float, float | None) and value is not None:
             object.__setattr__(section, f.name, float(value))  # 0 and 0.0 are the same configuration
 

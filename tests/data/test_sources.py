@@ -42,9 +42,9 @@ def test_missing_path_is_refused(tmp_path, source, what):
 
 def test_path_of_another_kind_is_refused(tmp_path):
     save(tmp_path / "a.png", pixels(0))
-    with pytest.raises(UserError, match="a.png' is a file: .* needs a directory of images"):
+    with pytest.raises(UserError, match=r"a\.png' is a file: .* needs a directory of images"):
         load("folder", data_dir=str(tmp_path / "a.png"), image_size=12)
-    with pytest.raises(UserError, match="is a directory: .* needs the path of one .npz file"):
+    with pytest.raises(UserError, match=r"is a directory: .* needs the path of one .npz file"):
         load("npz", data_dir=str(tmp_path))
 
 
