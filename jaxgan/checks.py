@@ -49,13 +49,7 @@ def type_name(hint) -> str:
         return " or ".join(type_name(t) for t in typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
         return f"a tuple, each {type_name(typing.get_args(hint)[0])}"
-    names = {
-        int: "a whole number",
-        float: "a finite number",
-        bool: "True or False",
-        str: "a text",
-        type(None): "None",
-    }
+    names = {int: "a whole number", float: "a finite number", bool: "True or False", str: "a text", type(None): "None"}
     return names.get(hint, getattr(hint, "__name__", str(hint)))
 
 

@@ -163,8 +163,7 @@ class Discriminator(nn.Module):
             x = blocks(x, 1 + len(smaller), self.dtype, train)
         x = widen(see_batch(self, x, train=train))
         basis = self.param("basis", nn.initializers.normal(1 / 4), (4, 4, x.shape[-1]), jnp.float32)
-        product = nn.initializers.variance_scaling(
-            1 / x.shape[-1], "fan_in", "normal"
-        )  # of two vectors of unit variance
         summed = (x * basis[None]).sum((1, 2))
-        return read_out(self, summed, label, train=train, kernel_init=INIT, projection_init=product)
+        # Of features of unit variance the product then has unit variance at any width.
+        product_init = nn.initializers.variance_scaling(1 / x.shape[-1], "fan_in", "normal")
+        return read_out(self, summed, label, train=train, kernel_init=INIT, projection_init=product_init)
