@@ -84,7 +84,7 @@ def test_block_starts_as_the_identity_with_scaled_weights():
         assert_allclose(variables["params"][name]["kernel"].std(), gain * fan_in**-0.5, rtol=0.03)
 
 
-def test_projection_starts_as_the_product_of_two_vectors_of_unit_variance():
+def test_projection_starts_at_a_scale_that_does_not_grow_with_the_width():
     """Of K classes and F features, each entry of the embedding has the variance 1 / K F."""
     d = Discriminator(16, (1, 1, 1, 1), num_classes=500, conditioning="projection")
     x = np.zeros((1, 32, 32, 1), np.float32)

@@ -164,6 +164,6 @@ class Discriminator(nn.Module):
         x = widen(see_batch(self, x, train=train))
         basis = self.param("basis", nn.initializers.normal(1 / 4), (4, 4, x.shape[-1]), jnp.float32)
         summed = (x * basis[None]).sum((1, 2))
-        # Of features of unit variance the product then has unit variance at any width.
+        # As in the authors' program: the product does not grow with the width.
         product_init = nn.initializers.variance_scaling(1 / x.shape[-1], "fan_in", "normal")
         return read_out(self, summed, label, train=train, kernel_init=INIT, projection_init=product_init)
