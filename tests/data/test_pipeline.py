@@ -172,6 +172,14 @@ def test_check_range_refuses_what_the_output_cannot_reach(output, values):
         check_range(from_arrays(np.array([values], np.float32)), output)
 
 
+@pytest.mark.parametrize(
+    ("shape", "advice"), [((1, 4, 4, 1), "store them as uint8"), ((4, 2), "choose output 'linear'")]
+)
+def test_check_range_advises_what_the_examples_can_have(shape, advice):
+    with pytest.raises(UserError, match=f"scale them, or {advice}"):
+        check_range(from_arrays(np.full(shape, 255, np.float32)), "tanh")
+
+
 @pytest.mark.parametrize(("output", "values"), [("tanh", [-1.0005, 1]), ("sigmoid", [0, 1.0005]), ("linear", [-9, 9])])
 def test_check_range_accepts_what_the_output_reaches(output, values):
     check_range(from_arrays(np.array([values], np.float32)), output)

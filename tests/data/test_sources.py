@@ -48,6 +48,13 @@ def test_path_of_another_kind_is_refused(tmp_path):
         load("npz", data_dir=str(tmp_path))
 
 
+@pytest.mark.parametrize(("split", "told"), [("train", False), ("test", True)])
+def test_file_without_splits_says_so(tmp_path, caplog, split, told):
+    np.savez(tmp_path / "a.npz", image=np.zeros((4, 8, 8), np.uint8))
+    assert len(load("npz", data_dir=str(tmp_path / "a.npz"), split=split)) == 4
+    assert ("has no splits: all of its examples stand for test" in caplog.text) == told
+
+
 # --- load
 
 
