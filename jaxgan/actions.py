@@ -19,7 +19,7 @@ from jaxgan.data import Source, synthetic_modes, to_floats
 from jaxgan.data.examples import permutation
 from jaxgan.errors import NotFiniteError
 from jaxgan.gan import GAN
-from jaxgan.grid import grid, save_png, to_uint8
+from jaxgan.grid import drawable, grid, save_png, to_uint8
 from jaxgan.metrics.conditional import diversity
 from jaxgan.metrics.modes import count_modes
 from jaxgan.monitor.curves import draw_curves, draw_points
@@ -126,11 +126,6 @@ class Log:
         self._writer.flush()
 
 
-def drawable(gan: GAN) -> bool:
-    """Whether its examples are images that a PNG can show."""
-    return len(gan.shape) == 3 and gan.shape[-1] in (1, 3)
-
-
 class Samples:
     """A picture of what the averaged generator makes of the same latents at every time."""
 
@@ -139,7 +134,7 @@ class Samples:
     ):
         self._output, self._source, self._workdir, self._writer = output, source, workdir, writer
         self._points = gan.shape == (2,)
-        if not self._points and not drawable(gan):
+        if not self._points and not drawable(gan.shape):
             print(f"no pictures of samples: a PNG cannot show examples of shape {gan.shape}", flush=True)
         # With classes, one to a column and the same latent along a row; points are of all classes alike.
         classes = jnp.asarray(np.unique(source.labels) if gan.num_classes else [], jnp.int32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,11 @@ def to_uint8(images: np.ndarray, output: str) -> np.ndarray:
     """
     unit = (np.asarray(images, np.float64) + 1) / 2 if output == "tanh" else np.asarray(images, np.float64)
     return (np.clip(unit, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def drawable(shape: Sequence[int]) -> bool:
+    """Whether examples of this shape are images that a PNG can show, gray or RGB."""
+    return len(shape) == 3 and shape[-1] in (1, 3)
 
 
 def grid(images: np.ndarray, columns: int = 8) -> np.ndarray:

@@ -18,7 +18,7 @@ from jaxgan.config import Config
 from jaxgan.draws import seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, build, init
-from jaxgan.grid import grid, save_png, to_uint8
+from jaxgan.grid import drawable, grid, save_png, to_uint8
 from jaxgan.history import FILE, rank
 from jaxgan.monitor.curves import draw_points
 from jaxgan.parallel import Devices
@@ -137,7 +137,8 @@ class Sampler:
           The files written.
 
         Raises:
-          UserError: as `sample`; or `out` is neither.
+          UserError: as `sample`; `out` is neither, or a directory with other images than those that are replaced; or a
+            PNG cannot show such examples.
         """
         path = Path(out)
         directory = str(out).endswith(os.sep) or path.is_dir()
@@ -155,11 +156,17 @@ class Sampler:
             points = self.sample(num, seed, truncation, label)
             draw_points(None, points, path)
             return [path]
+        if len(self.gan.shape) == 3 and not drawable(self.gan.shape):
+            raise UserError(
+                f"a PNG cannot show examples of shape {self.gan.shape}: take the array of `Sampler.images`."
+            )
+        files = [path / f"{i:06d}.png" for i in range(num)] if directory else [path]
+        others = set(path.glob("*.png")) - set(files) if directory else set()
+        if others:  # which whoever scores the directory would take for samples of this run
+            raise UserError(f"--out {path}{os.sep} has other images, as {min(others).name}: name an empty directory.")
         images = self.images(num, seed, truncation, label)
         if not directory:
-            save_png(path, grid(images, columns=min(num, max(1, round(num**0.5)))))
-            return [path]
-        files = [path / f"{i:06d}.png" for i in range(num)]
+            images = grid(images, columns=min(num, max(1, round(num**0.5))))[None]
         for file, image in zip(files, images, strict=True):
             save_png(file, image)
         return files
@@ -225,7 +232,9 @@ def _step(checkpoint: str | int, checkpoints: Checkpoints, workdir: Path, config
         ranked = rank(workdir / FILE, config.eval.best_metric)
         best = checkpoints.best(*ranked) if ranked else None
         if best is None:
-            raise UserError(f"{workdir} has no checkpoint with a score to be the best by: train with eval.every set.")
+            raise UserError(
+                f"{workdir} has no checkpoint with a score to be the best by: the first comes after eval.every steps."
+            )
         return best
     if not str(checkpoint).isdecimal() or int(checkpoint) not in steps:
         there = ", ".join(map(str, steps))

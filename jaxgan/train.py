@@ -26,6 +26,7 @@ from jaxgan.data import Source, as_source, check_range, make_batch, prefetch
 from jaxgan.draws import Keys, seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, build, init, make_hyper
+from jaxgan.grid import drawable
 from jaxgan.histograms import Histograms
 from jaxgan.interrupts import interruptible
 from jaxgan.judge import load_split
@@ -269,7 +270,7 @@ def _actions(
             samples(0, state=state, metrics={})
         # Before the log, which then holds the samples' scalars in the same line.
         due.append(actions.at_steps(t.sample_every, t.num_steps, samples))
-        if gan.codes and actions.drawable(gan):
+        if gan.codes and drawable(gan.shape):
             sweeps = actions.Sweeps(gan, keys.sample, config.model.output, source, run, writer)
             due.append(actions.at_steps(t.sample_every, t.num_steps, sweeps))
     every = config.eval.every

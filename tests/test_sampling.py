@@ -116,7 +116,22 @@ def test_save_writes_one_file_per_image_into_a_directory(sampler, tmp_path):
     files = sampler.save(f"{tmp_path / 'each'}/", 3)
     assert [file.name for file in files] == ["000000.png", "000001.png", "000002.png"]
     assert np.array_equal(np.asarray(Image.open(files[2])), sampler.images(3)[2, ..., 0])
-    assert sampler.save(tmp_path / "each", 1) == files[:1]  # a directory that is there needs no slash
+    assert sampler.save(tmp_path / "each", 3) == files  # a directory that is there needs no slash
+
+
+def test_save_does_not_mix_images_of_two_calls(sampler, tmp_path):
+    files = sampler.save(f"{tmp_path}/", 3)
+    before = files[0].read_bytes()
+    with pytest.raises(UserError, match=r"has other images, as 000002.png: name an empty directory"):
+        sampler.save(f"{tmp_path}/", 2, seed=1)
+    assert files[0].read_bytes() == before
+
+
+@pytest.mark.parametrize("out", ["x.png", "each/"])
+def test_save_refuses_what_a_png_cannot_show(tmp_path, out):
+    with pytest.raises(UserError, match=r"a PNG cannot show examples of shape \(8, 8, 2\)"):
+        make(IMAGES, (8, 8, 2)).save(f"{tmp_path}/{out}", 1)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("out", ["x.jpg", "x", "taken/", "taken/x.png"])
