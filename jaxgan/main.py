@@ -137,6 +137,9 @@ def evaluate(workdir: str | None) -> int:
     config = None if FLAGS.config is None else as_config(FLAGS.config)
     if workdir is None and (config is None or FLAGS.folder is None):
         raise UserError("--workdir is missing: name the directory of the run, or --folder together with --config.")
+    for key in config_flags.get_override_values(FLAGS["config"]) if workdir and config else ():
+        if not key.startswith("eval."):
+            raise UserError(f"--config.{key} does not apply to a run's --mode=evaluate: only its section eval does.")
     from jaxgan.parallel import use_cpu_devices
     from jaxgan.scoring import BLOCK
 
