@@ -18,8 +18,9 @@ def get_config(augmentation=VARIANTS[0]):
     config.data.max_examples = 200
     if augmentation != "none":
         config.augment.policy = ("translation", "cutout")  # color would only change the gray of one channel
-        config.augment.ada = augmentation == "ada"
-    config.augment.ada_kimg = 50.0  # a run of 96,000 images, where the paper's 500 goes with 25 million
+    if augmentation == "ada":
+        config.augment.ada = True
+        config.augment.ada_kimg = 50.0  # a run of 96,000 images, where the paper's 500 goes with 25 million
     config.model.z_dim = config.model.base_features = 32
     config.train.num_steps = 3000
     config.train.batch_size = 32

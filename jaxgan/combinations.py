@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from jaxgan.errors import UserError
 from jaxgan.sections import (
@@ -243,6 +244,38 @@ def coupled_terms(config) -> list[str]:
     there = [f"loss.name {config.loss.name!r}"] if LOSSES[config.loss.name].coupled else []
     names = ("dragan", "lecam", "feature_matching")
     return there + [f"regularizers.{name}" for name in names if getattr(config.regularizers, name)]
+
+
+def without_effect(config) -> Iterator[str]:
+    """Sentences about keys that were changed though nothing reads them: who set them believes that they do something.
+
+    They are no reason to refuse a run, so that one key can be swept over configurations of which not all have it.
+    """
+    model, infogan, targets, augment = config.model, config.infogan, config.targets, config.augment
+    noise = targets.instance_noise or targets.traced
+    read = {
+        "model.g_kernel_sizes": (model.architecture != "mlp", "mlp has no convolutions"),
+        "model.d_kernel_sizes": (model.architecture != "mlp", "mlp has no convolutions"),
+        "model.embedding_dim": (model.g_conditioning != "none", "model.g_conditioning is 'none'"),
+        "infogan.distribution": (infogan.continuous, "infogan.continuous is 0"),
+        "infogan.weight": (infogan.on, "there are no codes"),
+        "infogan.learning_rate": (infogan.on, "there are no codes"),
+        "targets.instance_noise_steps": (noise, "targets.instance_noise is 0"),
+        "augment.p": (augment.policy, "augment.policy is empty"),
+        "augment.ada_target": (augment.ada, "augment.ada is False"),
+        "augment.ada_kimg": (augment.ada, "augment.ada is False"),
+        "monitor.max_attempts": (config.monitor.on_finding == "roll_back", "monitor.on_finding is not 'roll_back'"),
+    } | {
+        f"{section}.{name}": (getattr(config, section).schedule != "constant", f"{section}.schedule is 'constant'")
+        for section in ("g_optim", "d_optim")
+        for name in ("schedule_steps", "schedule_end")
+    }
+    for key, (is_read, why) in read.items():
+        section, _, name = key.partition(".")
+        values = getattr(config, section)
+        value = getattr(values, name)
+        if not is_read and value != getattr(type(values), name):
+            yield f"{key} is {value!r}, but {why}, so that it has no effect."
 
 
 def _keys(section: str, names: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""A look at the data and at both networks before the first step. It changes nothing of the training."""
+"""A look at settings, data and both networks before the first step. It changes nothing of the training."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxgan.combinations import without_effect
 from jaxgan.config import Config, as_config
 from jaxgan.data import Source, as_source, check_range, make_batch, to_floats
 from jaxgan.data.examples import permutation
@@ -25,6 +26,7 @@ from jaxgan.passes import discriminate, g_inputs, given, pack
 from jaxgan.state import GANState
 
 FILE = "preflight.json"
+WITHOUT_EFFECT = "key_without_effect"  # the kind of the one remark that needs no numbers
 SEED = 0  # of the latents, and of which examples are looked at: no draw of the training's is used
 EXAMPLES, STREAMED = 4096, 256  # that are looked at, at most; fewer where they have to be read from disk
 VALUES = 2**24  # of all of them together, at most
@@ -35,7 +37,7 @@ PRINTED = ("warning", "problem")  # what is only to be known is in the file, and
 def preflight(
     config, gan: GAN, state: GANState, source: Source | np.ndarray | tuple, devices: int | None = None
 ) -> list[Remark]:
-    """What is off with data, batches and networks, each in a sentence; an empty list where nothing is.
+    """What is off with settings, data, batches and networks, each in a sentence; an empty list where nothing is.
 
     Args:
       config: of the run, as `train` takes it.
@@ -46,8 +48,9 @@ def preflight(
     Raises:
       UserError: examples or networks that training would refuse too.
     """
-    check_range(as_source(source), as_config(config).model.output)
-    return checks.remarks(facts(config, gan, state, source, devices))
+    config = as_config(config)
+    check_range(as_source(source), config.model.output)
+    return _remarks(config, facts(config, gan, state, source, devices))
 
 
 def facts(config, gan: GAN, state: GANState, source: Source | np.ndarray | tuple, devices: int | None = None) -> Facts:
@@ -72,6 +75,11 @@ def facts(config, gan: GAN, state: GANState, source: Source | np.ndarray | tuple
     if config.loss.name in WITHOUT_LEVEL:
         found = {name: value for name, value in found.items() if name not in ("logit_size", "gap")}
     return found
+
+
+def _remarks(config: Config, known: Facts) -> list[Remark]:
+    unread = [Remark(WITHOUT_EFFECT, "warning", {}, sentence) for sentence in without_effect(config)]
+    return unread + checks.remarks(known)
 
 
 def _some(source: Source) -> np.ndarray:
@@ -143,7 +151,7 @@ def _logits(gan: GAN, variables: dict[str, Any], x: tuple[jax.Array, jax.Array |
 def look(workdir: Path, config: Config, gan: GAN, state: GANState, source: Source, devices: int) -> None:
     """Prints what is off, and records all in the run's `preflight.json`."""
     known = facts(config, gan, state, source, devices)
-    found = checks.remarks(known)
+    found = _remarks(config, known)
     for remark in found:
         if remark.severity in PRINTED:
             print(f"preflight {remark.severity}: {remark.sentence}", flush=True)

@@ -3,7 +3,7 @@
 import pytest
 from games import config
 
-from jaxgan.combinations import check_groups, coupled_terms, groups_in_batch
+from jaxgan.combinations import check_groups, coupled_terms, groups_in_batch, without_effect
 from jaxgan.errors import UserError
 from jaxgan.gan import build
 
@@ -153,3 +153,44 @@ def test_build_refuses_conditioning_on_data_without_classes():
 def test_build_refuses_augmentation_of_points_of_the_caller():
     with pytest.raises(UserError, match=r"augment.policy \('color',\) is for images, but the data are points"):
         build(config(augment__policy=("color",), model__output="linear"), (3,))
+
+
+IDLE = {
+    "model.g_kernel_sizes": dict(model__g_kernel_sizes=(3,), model__architecture="mlp"),
+    "model.d_kernel_sizes": dict(model__d_kernel_sizes=(3,), model__architecture="mlp"),
+    "model.embedding_dim": dict(model__embedding_dim=3),
+    "infogan.distribution": dict(infogan__distribution="normal", infogan__categorical=(2,)),
+    "infogan.weight": dict(infogan__weight=2.0),
+    "infogan.learning_rate": dict(infogan__learning_rate=1e-3),
+    "targets.instance_noise_steps": dict(targets__instance_noise_steps=3),
+    "augment.p": dict(augment__p=0.5),
+    "augment.ada_target": dict(augment__ada_target=0.5, augment__policy=("cutout",)),
+    "augment.ada_kimg": dict(augment__ada_kimg=50.0),
+    "monitor.max_attempts": dict(monitor__max_attempts=2),
+    "g_optim.schedule_steps": dict(g_optim__schedule_steps=3),
+    "d_optim.schedule_end": dict(d_optim__schedule_end=0.1),
+}
+
+
+@pytest.mark.parametrize("key", IDLE)
+def test_a_key_that_nothing_reads_is_named_alone(key):
+    (sentence,) = without_effect(config(**IDLE[key]))
+    assert sentence.startswith(f"{key} is ") and sentence.endswith(", so that it has no effect.")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        dict(model__g_kernel_sizes=(3,), model__architecture="dcgan", data__image_size=28),
+        dict(model__embedding_dim=3, **CONDITIONAL),
+        dict(infogan__weight=2.0, infogan__continuous=1, infogan__distribution="normal"),
+        dict(targets__instance_noise_steps=3, targets__instance_noise=0.1),
+        dict(augment__p=0.5, augment__policy=("cutout",)),
+        dict(augment__p=0.5, augment__policy=("cutout",), augment__ada=True, augment__ada_kimg=50.0),
+        dict(monitor__max_attempts=2, monitor__on_finding="roll_back"),
+        dict(g_optim__schedule="linear", g_optim__schedule_steps=3, g_optim__schedule_end=0.1),
+    ],
+)
+def test_a_key_that_is_read_is_not_named(keys):
+    assert not list(without_effect(config(**keys)))

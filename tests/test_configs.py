@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import pytest
 
+from jaxgan.combinations import without_effect
 from jaxgan.config import Config, as_config, load_file
 from jaxgan.errors import UserError
 from jaxgan.gan import build, init
@@ -35,6 +36,7 @@ def test_configs_exist():
 def test_config_file_builds_and_survives_json(file):
     config = as_config(load_file(file))
     assert Config.from_dict(config.to_dict()) == config
+    assert not list(without_effect(config))
     size = config.data.image_size
     gan = build(config, (2,) if config.data.source == "synthetic" else (size, size, 1), num_classes=10)
     jax.eval_shape(partial(init, gan), jax.random.key(0))

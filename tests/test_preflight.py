@@ -14,7 +14,7 @@ from jaxgan.errors import UserError
 from jaxgan.gan import build
 from jaxgan.monitor.preflight import remarks
 from jaxgan.parallel import AXIS, Devices
-from jaxgan.preflight import FILE, facts, look, preflight, recorded
+from jaxgan.preflight import FILE, WITHOUT_EFFECT, facts, look, preflight, recorded
 
 IMAGES = np.random.RandomState(0).randint(0, 256, (400, 8, 8, 1)).astype(np.uint8)
 LABELS = np.arange(400) % games.CLASSES
@@ -64,6 +64,17 @@ def test_networks_that_begin_badly_are_named(generator, discriminator, expected)
     found = preflight(config, gan, state, from_arrays(IMAGES))
     assert [remark.kind for remark in found] == expected
     assert games.same(jax.device_get(state), before)  # and nothing was donated
+
+
+def test_a_key_without_effect_is_named(tmp_path, capsys):
+    config = games.small(augment__p=0.5, train__init_from="elsewhere")
+    gan, state, _ = games.game(config)
+    (remark,) = preflight(config, gan, state, from_arrays(IMAGES))
+    assert remark.kind == WITHOUT_EFFECT and remark.severity == "warning"
+    assert remark.sentence == "augment.p is 0.5, but augment.policy is empty, so that it has no effect."
+    look(tmp_path, config, gan, state, from_arrays(IMAGES), 1)
+    assert capsys.readouterr().out == f"preflight warning: {remark.sentence}\n"
+    assert recorded(tmp_path) == [remark]
 
 
 def test_values_that_training_refuses_are_refused():
