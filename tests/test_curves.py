@@ -114,6 +114,23 @@ def test_draw_curves_marks_the_best_the_ends_and_the_findings(tmp_path, figures)
     assert figures[0].axes[-1].axison is False  # five panels in two columns
 
 
+@pytest.mark.parametrize("panels", [1, 4, 5, 12])
+def test_draw_curves_has_room_for_all_texts(panels, tmp_path, figures):
+    """Legends keep off the panels beside them, titles and ticks off those above."""
+    layers = [f"update_ratio/g/{i}_ConvTranspose_{i}" for i in range(3)]
+    names = [*layers, *(f"eval/kid_{i}k" for i in range(panels - 1))]
+    rows = [{"step": s} | {name: s * -1.2345e-4 for name in names} for s in (10_000, 99_999)]
+    write(tmp_path / "m.jsonl", rows)
+    curves.draw_curves(tmp_path / "m.jsonl", tmp_path / "curves.png")
+    [figure] = figures
+    drawn = [axes for axes in figure.axes if axes.axison]
+    assert len(drawn) == panels
+    boxes = [axes.get_tightbbox() for axes in drawn]  # with its texts
+    for box in boxes:
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
 def test_draw_paths_is_a_picture(figures):
     paths = np.random.default_rng(0).normal(size=(3, 10, 2))
     picture = curves.draw_paths(np.ones((5, 2)), paths)

@@ -14,6 +14,7 @@ import jaxgan
 from jaxgan.monitor.curves import read_metrics
 
 COMMON = ["--config.train.num_steps=40", "--config.train.log_every=1", "--config.train.checkpoint_every=10"]
+SCORES = ["--config.eval.num_samples=64", "--config.eval.num_real=256"]
 SMALL = ["--config.train.batch_size=8", "--config.model.base_features=4", "--config.train.sample_every=0"]
 GAMES = {
     "mlp": ["--config.model.architecture=mlp", "--config.data.name=digits", "--config.data.image_size=8"],
@@ -24,7 +25,7 @@ GAMES = {
 def command(workdir: Path, game: str) -> list[str]:
     config = Path(__file__).resolve().parents[1] / "configs" / "mnist.py"
     schedules = [f"--config.{net}_optim.schedule=constant" for net in "gd"]
-    flags = [*COMMON, *SMALL, *GAMES[game], *schedules]
+    flags = [*COMMON, *SCORES, *SMALL, *GAMES[game], *schedules]
     return [sys.executable, "-m", "jaxgan.main", f"--config={config}", f"--workdir={workdir}", *flags]
 
 
