@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 
 # Four devices on any machine; see `parallel.use_cpu_devices` for the number of threads.
@@ -54,3 +55,30 @@ def float64():
     jax.config.update("jax_enable_x64", True)
     yield
     jax.config.update("jax_enable_x64", False)
+
+
+@pytest.fixture
+def command(monkeypatch, capfd, root, tmp_path):
+    """Runs a command line in this process, with the workdir `tmp_path/run`: (exit code, stdout, stderr)."""
+    from absl.testing import flagsaver
+
+    from jaxgan import main
+
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(sys.modules["__main__"], "__doc__", None)
+    monkeypatch.setattr("jaxgan.parallel.use_cpu_devices", lambda *arguments: None)  # JAX runs already
+
+    def run(*arguments: str):
+        argv = ["jaxgan", f"--workdir={tmp_path / 'run'}", *arguments]
+        monkeypatch.setattr(sys, "argv", argv)  # where config_flags looks for overrides
+        with flagsaver.flagsaver():
+            try:
+                main.console()
+            except SystemExit as end:
+                code = end.code
+            finally:
+                for name in [name for name in main.FLAGS if name.startswith("config.")]:
+                    delattr(main.FLAGS, name)
+        return code, *capfd.readouterr()
+
+    return run

@@ -7,9 +7,9 @@ import jax
 import numpy as np
 import pytest
 from games import batches, config, first, game
+from loops import assert_same_state, tiny
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
-from test_train import assert_same_state, tiny
 
 from jaxgan.histograms import logits
 from jaxgan.monitor.curves import read_metrics
