@@ -35,8 +35,6 @@ def get_config(packing=VARIANTS[0]):
     config.model.packing = int(packing)
     config.model.z_dim, config.model.z_distribution = 100, "uniform"
     config.model.base_features = 32
-    config.model.d_spectral_norm, config.model.d_batch_norm = False, True
-    config.g_optim.learning_rate, config.d_optim.learning_rate = 4e-4, 2e-4
     for optim in (config.g_optim, config.d_optim):
         optim.schedule, optim.schedule_steps = "linear", 25_000
     config.train.num_steps = 25_000
