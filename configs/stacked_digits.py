@@ -1,24 +1,23 @@
 """Three digits in three channels, 1,000 modes: the argument is how many images D judges as one (PacGAN).
 
-After https://arxiv.org/abs/1712.04086, section 4.2, and its program: DCGAN with batch norm in both networks, z uniform,
-128,000 stacks, 64 packs in a batch. Departures: stacks of the 4,000 embedded digits in place of 70,000, at 32 pixels,
-half the width and one layer less, 25,000 updates in place of 100,000, learning rates that fall to 0, and for G one step
-at twice D's rate in place of two.
+After https://arxiv.org/abs/1712.04086, section 4.2, and its program: DCGAN, z uniform, 128,000 stacks, 64 packs in a
+batch. Departures: stacks of the 4,000 embedded digits in place of 70,000, at 32 pixels, half the width and one layer
+less, spectral norm in D in place of batch norm, one step of G in place of two, 25,000 updates in place of 100,000, and
+learning rates that fall to 0.
 Counted by `jaxgan.metrics.modes.count_stacked` in 26,000 samples, the digits by a classifier of the same data.
 Published after 100,000 updates: 78.9 to 99 modes of 1,000 without packing, 1,000 and a KL of 0.06 with it.
 
 Command: python -m jaxgan.main --config=configs/stacked_digits.py:2 --workdir=runs/stacked2
-Result: by `python -m benchmarks.modes --only="stacked 1,stacked 2" --seeds=0,1`, 53 to 82 minutes a run on one core beside
-other jobs, packing does not help here. Every sample counted, without it seeds 0 and 1 have 1,000 and 994 modes and a KL
-of 0.26 and 0.32; counted where the classifier is 90 % sure of each digit, which it is of 11 % of the samples, 768 and 729
-modes, 0.57 and 0.70. With packing, seed 0 has 998 modes and 0.28 at step 20,000 (sure of 6 %: 639, 0.70), and one mode at
-the end: D tells all examples apart, which the doctor reports from step 9,500 on, and from 21,000 G makes all samples
-alike. Seed 1 with packing was not run whole.
-10,000 steps, all of them with falling rates, seed 10, every sample counted: without packing 982 modes and a KL of 0.41,
-with it 1,000 and 0.22; where the classifier is sure (10 % and 6 %) 634 modes and 0.83, with packing 653 and 0.66.
-At 28 pixels, 2e-4 for both and 25,000 steps, seeds 0 and 1, every sample counted: 997 and 1,000 modes, KL 0.28 and
-0.27; with packing 1,000 and 998, 0.21 and 0.25. Where the classifier is sure (12 % and 9 %): 755 and 766 modes, KL 0.66
-and 0.62; with packing 754 and 707, 0.61 and 0.66.
+Result: not yet run whole. Seed 10, every sample counted: 5,000 steps without packing, all of them with falling rates,
+have 7 modes and a KL of 6.61; 2,272 of 5,000 steps with packing have 847 and 1.02.
+With batch norm in D, as in the program, nothing is lost without packing, and packing does not help. G's rate 4e-4, D's
+2e-4, 25,000 steps, every sample counted: seeds 0 and 1 without packing have 1,000 and 994 modes and a KL of 0.26 and
+0.32; counted where the classifier is 90 % sure of each digit, as it is of 11 % of the samples, 768 and 729 modes, 0.57
+and 0.70. Seed 0 with packing has 998 modes and 0.28 at step 20,000 (sure of 6 %: 639, 0.70), and one mode at the end: D
+tells all examples apart, which the doctor reports from step 9,500 on, and from 21,000 G makes all samples alike.
+With batch norm in D at 28 pixels, 2e-4 for both, seeds 0 and 1: 997 and 1,000 modes, KL 0.28 and 0.27; with packing
+1,000 and 998, 0.21 and 0.25. Where the classifier is sure (12 % and 9 %): 755 and 766 modes, KL 0.66 and 0.62; with
+packing 754 and 707, 0.61 and 0.66.
 """
 
 from jaxgan import defaults
