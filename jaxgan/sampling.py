@@ -233,7 +233,8 @@ def _step(checkpoint: str | int, checkpoints: Checkpoints, workdir: Path, config
         best = checkpoints.best(*ranked) if ranked else None
         if best is None:
             raise UserError(
-                f"{workdir} has no checkpoint with a score to be the best by: the first comes after eval.every steps."
+                f"{workdir} has no checkpoint with a score to be the best by: train with eval.every set; the first "
+                "comes after so many steps."
             )
         return best
     if not str(checkpoint).isdecimal() or int(checkpoint) not in steps:

@@ -176,11 +176,11 @@ def _pixels(figure) -> np.ndarray:
 
 
 def _save(figure, out: str | os.PathLike) -> None:
-    from PIL import Image
+    from matplotlib.image import imsave
 
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial")
     figure.canvas.draw()  # `savefig` draws twice, the first time for the layout alone
-    Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).save(partial, "PNG")
+    imsave(partial, np.asarray(figure.canvas.buffer_rgba()), format="png")
     os.replace(partial, out)
