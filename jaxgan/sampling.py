@@ -15,6 +15,7 @@ import numpy as np
 from jaxgan import workdir as workdirs
 from jaxgan.checkpoint import Checkpoints
 from jaxgan.config import Config
+from jaxgan.data.images import SUFFIXES
 from jaxgan.draws import seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import GAN, build, init
@@ -161,7 +162,9 @@ class Sampler:
                 f"a PNG cannot show examples of shape {self.gan.shape}: take the array of `Sampler.images`."
             )
         files = [path / f"{i:06d}.png" for i in range(num)] if directory else [path]
-        others = set(path.glob("*.png")) - set(files) if directory else set()
+        others = (
+            {file for file in path.glob("*") if file.suffix.lower() in SUFFIXES} - set(files) if directory else set()
+        )
         if others:  # which whoever scores the directory would take for samples of this run
             raise UserError(f"--out {path}{os.sep} has other images, as {min(others).name}: name an empty directory.")
         images = self.images(num, seed, truncation, label)

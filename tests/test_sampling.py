@@ -125,6 +125,9 @@ def test_save_does_not_mix_images_of_two_calls(sampler, tmp_path):
     with pytest.raises(UserError, match=r"has other images, as 000002.png: name an empty directory"):
         sampler.save(f"{tmp_path}/", 2, seed=1)
     assert files[0].read_bytes() == before
+    (tmp_path / "photo.JPG").write_bytes(b"")
+    with pytest.raises(UserError, match=r"has other images, as photo.JPG"):
+        sampler.save(f"{tmp_path}/", 3, seed=1)
 
 
 @pytest.mark.parametrize("out", ["x.png", "each/"])

@@ -13,6 +13,7 @@ import numpy as np
 from jaxgan.monitor.panels import Found, Panel, best, curve, panels
 
 COLORS = {"info": "tab:blue", "warning": "tab:orange", "problem": "tab:red"}  # of findings, by severity
+WIDTH = 8  # of a column, in inches
 FEW_PANELS = 4  # one below another; more stand in two columns
 NON_FINITE = ("NaN", "Infinity", "-Infinity")  # texts in a `metrics.jsonl` that stand for what is no JSON
 LONG_LEGEND = 8  # curves; of more only those that stand out are named
@@ -53,7 +54,7 @@ def draw_curves(metrics: str | os.PathLike, out: str | os.PathLike, findings: Se
         return
     columns = 1 if len(drawn) <= FEW_PANELS else 2
     height = -(-len(drawn) // columns)
-    figure = _figure(8 * columns, 2.2 * height + 0.4)
+    figure = _figure(WIDTH * columns, 2.2 * height + 0.4)
     figure.set_layout_engine("none")
     places = figure.subplots(height, columns, sharex=True, squeeze=False, gridspec_kw=_places(figure, height)).T.ravel()
     for axes, panel in zip(places, drawn, strict=False):
@@ -73,11 +74,11 @@ def _places(figure, height: int) -> dict[str, float]:
     as constrained layout does, takes longer than to draw them."""
     across, down = figure.get_size_inches()
     left, right, above, below = 0.65, 1.85, 0.3, 0.5  # inches
-    panel = (down - above - below + above) / height - above
+    panel = (down - below) / height - above
     return {
         "left": left / across,
         "right": 1 - right / across,
-        "wspace": (left + right) / (8 - left - right),
+        "wspace": (left + right) / (WIDTH - left - right),
         "top": 1 - above / down,
         "bottom": below / down,
         "hspace": above / panel,
