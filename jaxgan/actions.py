@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +66,16 @@ def at_steps(every: int, last: int, act: Callable[..., None]) -> periodic_action
     )
 
 
-def profiling(workdir: Path, first: int, steps: int) -> Callable[..., None]:
-    """An action that writes a profiler trace of so many steps, from step `first` on."""
+@contextlib.contextmanager
+def profiling(workdir: Path, first: int, steps: int) -> Iterator[Callable[..., None]]:
+    """An action that writes a profiler trace of so many steps, from step `first` on, or up to where training ends."""
     profile = periodic_actions.Profile(
         logdir=str(workdir), num_profile_steps=steps, profile_duration_ms=None, first_profile=first, every_secs=None
     )
-    return lambda step, **_: profile(step)
+    try:
+        yield lambda step, **_: profile(step)
+    finally:
+        profile(sys.maxsize)  # later than all steps of a trace, which ends it
 
 
 def check_finite(step: int, metrics: Mapping[str, Any]) -> dict[str, np.ndarray]:

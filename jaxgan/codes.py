@@ -91,8 +91,9 @@ def code_losses(codes: Codes, predicted: Array, inputs: Array) -> dict[str, Arra
     """What D's head says of the codes against what they were, batch means of at least float32.
 
     `info/categorical`: the sum over categorical codes of the cross entropy, in nats: the mutual information of code
-    and image is at least the sum of log K less this. `info/continuous`: the sum over the continuous codes, and the
-    noise where it is read back, of (prediction - value)^2, averaged over them.
+    and image is at least the sum of log K less this. `info/continuous`: (prediction - value)^2, averaged over the
+    continuous codes. `info/z`: the same of the noise where it is read back, so that the codes, of which there are
+    fewer, keep their weight.
 
     Args:
       codes: which there are.
@@ -103,14 +104,15 @@ def code_losses(codes: Codes, predicted: Array, inputs: Array) -> dict[str, Arra
     z, drawn = jnp.split(inputs, [inputs.shape[-1] - codes.width], axis=-1)
     *logits, estimates = _parts(codes, predicted)
     *chosen, wanted = _parts(codes, drawn)
-    if codes.z_dim:
-        wanted = jnp.concatenate([wanted, z], axis=-1)
+    estimates, noise = jnp.split(estimates, [codes.continuous], axis=-1)
     losses = {}
     if codes.categorical:
         terms = (optax.softmax_cross_entropy(a, b.astype(a.dtype)) for a, b in zip(logits, chosen, strict=True))
         losses["info/categorical"] = jnp.mean(sum(terms, jnp.zeros((), predicted.dtype)))
-    if wanted.shape[-1]:
+    if codes.continuous:
         losses["info/continuous"] = jnp.mean(jnp.square(estimates - wanted))
+    if codes.z_dim:
+        losses["info/z"] = jnp.mean(jnp.square(noise - z))
     return losses
 
 

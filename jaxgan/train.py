@@ -229,7 +229,9 @@ def _loop(
         f"from step {first}; compiling ...",
         flush=True,
     )
-    with interruptible() as interrupted, metric_writers.ensure_flushes(writer):
+    profiling = actions.profiling(run, t.profile_at, t.profile_steps)
+    with interruptible() as interrupted, metric_writers.ensure_flushes(writer), profiling as profile:
+        due.append(profile)
         stream = prefetch(batches, first // k, t.num_steps // k)
         for step, batch in zip(range(first + k, t.num_steps + 1, k), stream, strict=True):
             state, metrics = programs[step % gan.interval == 0](state, batch, key, hyper)
@@ -286,8 +288,6 @@ def _actions(
         actions.at_steps(t.checkpoint_every, t.num_steps, save),
         *([actions.at_steps(every, t.num_steps, save)] if scorer else []),
     ]
-    if t.profile_at:
-        due.append(actions.profiling(run, t.profile_at, t.profile_steps))
     return due
 
 

@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,12 +38,17 @@ def locked(workdir: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"--workdir {workdir} cannot be used: {error.strerror}.") from None
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another run is using {workdir}: wait for it, or choose another --workdir.") from None
-        except OSError as error:
-            raise UserError(f"--workdir {workdir} cannot be locked ({error.strerror}): choose another.") from None
+        for last in (False, False, True):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if last:
+                    text = f"another run is using {workdir}: wait for it, or choose another --workdir."
+                    raise UserError(text) from None
+                time.sleep(0.1)  # it may be `is_locked` that looks in this very moment
+            except OSError as error:
+                raise UserError(f"--workdir {workdir} cannot be locked ({error.strerror}): choose another.") from None
         yield
 
 

@@ -49,6 +49,21 @@ def test_at_steps_acts_when_due(every, first, last, due):
     assert seen == [(step, {"state": "state", "metrics": {"x": step}}) for step in due]
 
 
+def test_profiling_ends_its_trace_with_the_training(tmp_path):
+    for run in (tmp_path / "first", tmp_path / "second"):  # nothing of the first is in the second's way
+        with pytest.raises(KeyboardInterrupt), actions.profiling(run, 2, 5) as profile:
+            for step in range(1, 4):
+                profile(step, state=None, metrics={})
+            raise KeyboardInterrupt
+        assert list(run.rglob("*.xplane.pb"))
+
+
+def test_profiling_of_no_step_writes_nothing(tmp_path):
+    with actions.profiling(tmp_path, 0, 5) as profile:
+        profile(1, state=None, metrics={})
+    assert not list(tmp_path.iterdir())
+
+
 def test_check_finite_names_step_and_scalars():
     metrics = {"loss/g": jnp.float32(1), "loss/d": jnp.float32(np.nan), "score/real": np.float32(-np.inf)}
     with pytest.raises(actions.NonFiniteError) as caught:

@@ -53,16 +53,17 @@ def test_code_losses_equal_their_formulas(z_dim, rng):
     for place in (slice(0, 3), slice(3, 5)):
         logits = predicted[:, place]
         entropy += (logsumexp(logits, axis=1) - (logits * drawn[:, place]).sum(1)).mean()
-    wanted = np.concatenate([drawn[:, 5:], z[:, : z_dim or 0]], 1)
     assert_allclose(found["info/categorical"], entropy, rtol=1e-5)
-    assert_allclose(found["info/continuous"], ((predicted[:, 5:] - wanted) ** 2).mean(), rtol=1e-5)
+    assert_allclose(found["info/continuous"], ((predicted[:, 5:7] - drawn[:, 5:]) ** 2).mean(), rtol=1e-5)
+    if z_dim:
+        assert_allclose(found["info/z"], ((predicted[:, 7:] - z) ** 2).mean(), rtol=1e-5)
 
 
 def test_code_losses_are_of_the_codes_there_are(rng):
     for codes, names in (
         (Codes((3,), 0, "uniform"), {"info/categorical"}),
         (Codes((), 2, "uniform"), {"info/continuous"}),
-        (Codes((3,), 0, "uniform", 4), {"info/categorical", "info/continuous"}),
+        (Codes((3,), 0, "uniform", 4), {"info/categorical", "info/z"}),
     ):
         inputs = jnp.float32(rng.rand(5, 4 + codes.width))
         assert code_losses(codes, jnp.zeros((5, codes.outputs), jnp.bfloat16), inputs).keys() == names
@@ -98,7 +99,7 @@ def test_info_step_moves_both_networks_and_its_own_optimizer_alone(informed, key
     assert same(new.discriminator.params["Dense_1"], state.discriminator.params["Dense_1"])  # of the logit
     assert moved(new.discriminator.params["head_codes"], state.discriminator.params["head_codes"])
     assert int(new.aux["info"][0].count) == 1
-    assert metrics.keys() == {"info/categorical", "info/continuous"}
+    assert metrics.keys() == {"info/categorical", "info/continuous", "info/z"}
 
 
 def test_info_step_learns_to_read_codes_and_noise(informed, key):

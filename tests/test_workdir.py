@@ -1,6 +1,7 @@
 import copy
 import dataclasses
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -64,6 +65,14 @@ def test_is_locked_while_a_run_goes_on(run):
     before = sorted(run.iterdir())
     assert not workdir.is_locked(run) and not workdir.is_locked(run / "nowhere")
     assert sorted(run.iterdir()) == before
+
+
+def test_locked_waits_for_one_who_only_looks(run, monkeypatch):
+    with open(run / ".lock", "w") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        monkeypatch.setattr(workdir.time, "sleep", lambda _: looking.close())
+        with workdir.locked(run):
+            assert looking.closed and workdir.is_locked(run)
 
 
 def test_open_run_notes_other_devices(run):
