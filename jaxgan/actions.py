@@ -256,7 +256,7 @@ class Save:
 
     def __init__(self, checkpoints: Checkpoints, writer: metric_writers.MetricWriter):
         self._checkpoints, self._writer = checkpoints, writer
-        self.scores: tuple[int, dict[str, float]] = (-1, {})  # of the last evaluation, and its step
+        self.scores: tuple[int, dict[str, float]] = (-1, {})  # of the last evaluation by their keys, and its step
 
     def __call__(self, step: int, *, state: GANState, metrics: Mapping[str, Any]) -> None:
         check_finite(step, metrics)
@@ -287,7 +287,7 @@ class Evaluate:
         values = {score.tag: score.value for score in found.values()}
         self._writer.write_scalars(step, values)
         history.record(self._workdir / history.FILE, "train", found.values())
-        self._save.scores = (step, values)
+        self._save.scores = (step, {score.key: score.value for score in found.values()})
         print(f"step {step}  " + "  ".join(f"{name} {score.value:.4g}" for name, score in found.items()), flush=True)
 
 

@@ -47,7 +47,7 @@ class Checkpoints:
     Args:
       workdir: of the run.
       keep: how many of the newest stay; None: only to read, so that a run in progress is not disturbed.
-      rank: the tag of the score by which the best one stays too, and which direction is better; None: none does.
+      rank: the key of the score by which the best one stays too, and which direction is better; None: none does.
       spread: of its multiples those stay too that `reaches_back`; 0: none.
     """
 
@@ -91,9 +91,9 @@ class Checkpoints:
         self.wait()
         return sorted(self._manager.all_steps())
 
-    def best(self, tag: str, direction: str) -> int | None:
-        """The step of the checkpoint with the best score of this tag, the latest of equals; None: there is none."""
-        return _best(self._recorded(), tag, direction)
+    def best(self, key: str, direction: str) -> int | None:
+        """The step of the checkpoint with the best score of this key, the latest of equals; None: there is none."""
+        return _best(self._recorded(), key, direction)
 
     def _recorded(self) -> dict[int, dict[str, float]]:
         """The scores that checkpoints have, by step; one that cannot be read has none."""
@@ -103,7 +103,7 @@ class Checkpoints:
         for step in self.steps():
             try:
                 meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())).meta
-                found[step] = {str(tag): float(value) for tag, value in meta["scores"].items()}
+                found[step] = {str(key): float(value) for key, value in meta["scores"].items()}
             except Exception as error:  # damaged, or half deleted when the run was killed
                 _raise_of_machine(error)
                 logging.warning("The checkpoint %s has no scores that can be read.", self.directory / str(step))
@@ -190,9 +190,9 @@ class Checkpoints:
         self._manager.close()
 
 
-def _best(scores: dict[int, dict[str, float]], tag: str, direction: str) -> int | None:
+def _best(scores: dict[int, dict[str, float]], key: str, direction: str) -> int | None:
     sign = -1 if direction == "lower" else 1
-    merits = {step: sign * each[tag] for step, each in scores.items() if tag in each}
+    merits = {step: sign * each[key] for step, each in scores.items() if key in each}
     return max(merits, key=lambda step: (merits[step], step), default=None)
 
 

@@ -19,6 +19,7 @@ from jaxgan.combinations import check_number, check_scores
 from jaxgan.config import Config
 from jaxgan.data import Source, as_source, to_floats
 from jaxgan.data import load as load_source
+from jaxgan.data.folder import count_resized
 from jaxgan.draws import seed_keys
 from jaxgan.errors import UserError
 from jaxgan.gan import build
@@ -150,12 +151,14 @@ def evaluate(
         workdirs.check_example(Path(workdir), real, bool(sampler.gan.num_classes))
     splits = downstream_splits(ours, given) if DOWNSTREAM in ours.eval.metrics else None  # first, since it may refuse
     if folder is not None:
-        pixels = _images(folder, real.shape, num_samples or 0, ours.eval.metrics)
+        pixels, resized = _images(folder, real, num_samples or 0, ours)
     reference = Reference(ours, Devices(), given, resamples=RESAMPLES)
+    if reference.features.accuracy is not None:
+        show(f"{reference.features.name} is right about {reference.features.accuracy:.2%} of held-out images")
     examples: Callable[[], tuple[np.ndarray, np.ndarray | None]]
     if folder is not None:
-        origin: dict[str, Any] = {"weights": "folder", "checkpoint": os.fspath(folder)}
-        found = reference.scores_of_images(pixels, os.fspath(folder), **origin)
+        origin: dict[str, Any] = {"weights": "folder", "checkpoint": os.fspath(folder), "resized": resized}
+        found = reference.scores_of_images(pixels, **origin)
         examples = partial(_floats, pixels, ours.model.output)
     else:
         assert state is not None
@@ -171,8 +174,13 @@ def evaluate(
 
 
 def _record(workdir: str | os.PathLike | None, scores: dict[str, Score]) -> None:
-    if workdir is not None and scores:
-        history.record(Path(workdir) / history.FILE, "evaluate", scores.values())
+    if workdir is None or not scores:
+        return
+    path = Path(workdir) / history.FILE
+    try:
+        history.record(path, "evaluate", scores.values())
+    except OSError as error:  # the run may be another's, or on a full disk
+        show(f"the scores cannot be recorded in {path} ({error.strerror}): keep what is printed here")
 
 
 def _downstream(
@@ -188,16 +196,38 @@ def _downstream(
     return {name: Score(name, value, "higher", protocol) for name, value in values.items()}
 
 
-def _images(folder: str | os.PathLike, shape: tuple[int, ...], most: int, metrics: tuple[str, ...]) -> np.ndarray:
-    """The images of a folder as u8[N, *shape], enough for the metrics; gray ones have as many channels as the data."""
+def _images(folder: str | os.PathLike, real: Source, most: int, config: Config) -> tuple[np.ndarray, str]:
+    """The images of a folder as u8[N, H, W, C] of the data's shape, enough for the metrics, and how they were resized.
+
+    Gray ones have as many channels as the data, and colored ones one where the data have and all channels are alike, as
+    in files of programs that write gray images so.
+    """
+    name, shape = os.fspath(folder), real.shape
     if len(shape) != 3:
         raise UserError(f"a folder of images cannot be compared with examples of shape {shape}.")
-    source = load_source("folder", data_dir=os.fspath(folder), image_size=shape[0], max_examples=most)
-    check_number(metrics, len(source), f"the number of images in {os.fspath(folder)}")
+    height, width, channels = shape
+    if height != width:
+        raise UserError(
+            f"{real.name} has images of {height}x{width} pixels: a folder, whose images are cropped to squares, cannot "
+            "be compared with them."
+        )
+    source = load_source(
+        "folder", data_dir=name, image_size=height, max_examples=most, on_bad_image=config.data.on_bad_image
+    )
+    check_number(config.eval.metrics, len(source), f"the number of images in {name}")
     if len(source) < most:
-        show(f"{os.fspath(folder)} has {len(source)} images, fewer than the {most} asked for: all are scored")
+        show(f"{name} has {len(source)} images, fewer than the {most} asked for: all are scored")
     images = source.read(np.arange(len(source)))
-    return np.repeat(images, shape[-1], axis=-1) if images.shape[-1] == 1 else images
+    if channels == 1 and (images == images[..., :1]).all():
+        images = images[..., :1]
+    elif images.shape[-1] == 1:
+        images = np.repeat(images, channels, axis=-1)
+    if images.shape[-1] != channels:
+        raise UserError(f"{name} has images of shape {images.shape[1:]}, but {real.name} has {shape}.")
+    resized = count_resized(folder, height)
+    if resized:
+        show(f"{name} has {resized} images of other sizes than {height}x{width}: they are cropped and resampled")
+    return images, f"the folder's images to {height}x{width}" if resized else ""
 
 
 def _floats(pixels: np.ndarray, output: str) -> tuple[np.ndarray, None]:

@@ -112,9 +112,9 @@ def training_scores(path: Path, name: str, last: int | None = None) -> list[Scor
 
 
 def rank(path: Path, name: str) -> tuple[str, str] | None:
-    """The tag of the score of this name that training recorded last, and which way is better; None without one."""
+    """The key of the score of this name that training recorded last, and which way is better; None without one."""
     scores = training_scores(path, name)
-    return (scores[-1].tag, scores[-1].better) if scores else None
+    return (scores[-1].key, scores[-1].better) if scores else None
 
 
 def why_ended(path: Path, config, last: int) -> tuple[int, str] | None:

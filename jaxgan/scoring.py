@@ -23,7 +23,7 @@ from jaxgan.gan import GAN
 from jaxgan.judge import Report, extractor, held_out_examples, load_split, real_examples, show
 from jaxgan.metrics import METRICS, Extracted, Protocol, Score, measure, weights
 from jaxgan.metrics.labelled import content_hash
-from jaxgan.metrics.scores import tag
+from jaxgan.metrics.scores import key_of
 from jaxgan.parallel import Devices
 from jaxgan.passes import g_inputs
 from jaxgan.state import GANState
@@ -100,7 +100,7 @@ class Reference:
           blocks: [devices, B, ...] in the range of the generator's output, `block` examples each.
           num: how many of them count.
           labels: i32[num] that they were made for.
-          origin: what the protocol says of where they come from: `weights`, `step`, `checkpoint`.
+          origin: what the protocol says of where they come from: `weights`, `step`, `checkpoint`, `resized`.
 
         Raises:
           UserError: a metric that these examples or features do not suffice for.
@@ -115,9 +115,10 @@ class Reference:
                 raise UserError(f"eval.metrics has {name!r}, which cannot be computed: {error}") from None
         return found
 
-    def protocol(self, num: int, **origin: Any) -> Protocol:
+    def protocol(self, num: int, resized: str = "", **origin: Any) -> Protocol:
         """How scores of so many examples are measured; `origin` as in `scores`."""
         e = self.config.eval
+        resizes = [resized, e.resize if e.features == "inception" else ""]
         return Protocol(
             features=self.features.name,
             features_hash=self.features.hash,
@@ -126,24 +127,14 @@ class Reference:
             n_real=len(self.source),
             n_fake=num,
             data_hash=self.content[:16],
-            resize=e.resize if e.features == "inception" else "none",
+            resize=", then ".join(filter(None, resizes)) or "none",
             seed=SEED,
             **origin,
         )
 
-    def scores_of_images(self, images: np.ndarray, name: str, **origin: Any) -> dict[str, Score]:
-        """The scores of images u8[N, H, W, C], which errors call `name`; `origin` as in `scores`.
-
-        Raises:
-          UserError: images of another shape than the data's.
-        """
-        if images.shape[1:] != self.source.shape:
-            raise UserError(
-                f"{name} has images of shape {images.shape[1:]}, but {self.source.name} has {self.source.shape}."
-            )
-        return self.scores(
-            self._blocks(images.__getitem__, len(images)), len(images), weights="folder", checkpoint=name
-        )
+    def scores_of_images(self, images: np.ndarray, **origin: Any) -> dict[str, Score]:
+        """The scores of images u8[N, H, W, C] of the data's shape; `origin` as in `scores`."""
+        return self.scores(self._blocks(images.__getitem__, len(images)), len(images), **origin)
 
     def positions(self, num: int) -> Iterator[np.ndarray]:
         """The numbers from 0 to at least num - 1, a block at a time."""
@@ -201,9 +192,9 @@ class Scorer:
 
     @property
     def rank(self) -> tuple[str, str]:
-        """The tag of the score by which the best checkpoint is kept, and which direction is better."""
-        name = self._eval.best_metric
-        return tag(name, self._eval.num_samples, self.reference.features.name), METRICS[name].better
+        """The key of the score by which the best checkpoint is kept, and which direction is better."""
+        name, e = self._eval.best_metric, self._eval
+        return key_of(name, self.reference.protocol(e.num_samples, weights=e.weights)), METRICS[name].better
 
     def __call__(self, state: GANState) -> dict[str, Score]:
         """The scores of a state's generator, by the name of their metric, in the order of `eval.metrics`."""

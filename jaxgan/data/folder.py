@@ -59,6 +59,19 @@ def folder(request: Request) -> Source:
     return Source(f"folder/{Path(request.data_dir).resolve().name}", labels[good], class_names, stored)
 
 
+def count_resized(data_dir: str | os.PathLike, size: int) -> int:
+    """How many images of a folder that `folder` has read are cropped or resampled, since they are not size x size."""
+    paths, _, _ = _image_files(_split_directory(Path(data_dir).expanduser(), "train"))
+    return sum(not same for same in decoding_threads().map(lambda path: _has_size(path, size), paths))
+
+
+def _has_size(path: Path, size: int) -> bool:
+    try:
+        return open_image(path.read_bytes()).size == (size, size)
+    except Exception:  # Pillow's decoders raise nearly anything on broken data; that file was skipped
+        return True
+
+
 def _split_directory(root: Path, split: str) -> Path:
     if not root.is_dir():
         if root.exists():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import math
 from typing import Any
 
@@ -109,6 +111,11 @@ class Score:
         """What curves call it: see `tag`."""
         return tag(self.name, self.protocol.n_fake, self.protocol.features)
 
+    @property
+    def key(self) -> str:
+        """By what checkpoints keep it: see `key_of`."""
+        return key_of(self.name, self.protocol)
+
     def better_than(self, other: Score) -> bool:
         """Whether this value is strictly better than the other's, whatever their intervals.
 
@@ -154,3 +161,13 @@ def tag(name: str, n_fake: int, features: str) -> str:
     if name == "fd" and features in FID:
         return f"eval/{FID[features]}_{count}"
     return f"eval/{name}_{count}_{features}"
+
+
+def key_of(name: str, protocol: Protocol) -> str:
+    """The tag of a score and a hash of its protocol: of one key are scores that compare.
+
+    Of the protocol as it is known before there is a score, so without what the score itself adds.
+    """
+    known = {k: v for k, v in dataclasses.asdict(protocol).items() if k not in (*MAY_DIFFER, "details")}
+    hashed = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+    return f"{tag(name, protocol.n_fake, protocol.features)} {hashed}"

@@ -136,9 +136,9 @@ def _progress(run: Run) -> str:
 def _quality(run: Run) -> list[str]:
     """Of the score by which the best checkpoint is kept, or else the first two evaluations: the best and the last."""
     known = [name for name in run.names if direction(name)]
-    ranked = history.rank(run.workdir / history.FILE, run.config.eval.best_metric)
+    scores = history.training_scores(run.workdir / history.FILE, run.config.eval.best_metric)
     found = []
-    for name in [ranked[0]] if ranked and ranked[0] in known else known[:2]:
+    for name in [scores[-1].tag] if scores and scores[-1].tag in known else known[:2]:
         steps, values = curve(run.rows, name)
         i = best(steps, values, direction(name))
         if i is not None:

@@ -1,14 +1,20 @@
 """Scores afterwards, from checkpoints or from a folder."""
 
+import dataclasses
+import errno
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 from scored import folder_of, tiny, values
 
 from jaxgan import evaluate as evaluation
+from jaxgan.data import from_arrays
 from jaxgan.errors import UserError
 from jaxgan.evaluate import evaluate
+from jaxgan.history import training_scores
+from jaxgan.metrics.scores import UnlikeProtocolError
 from jaxgan.sampling import load
 from jaxgan.train import train
 
@@ -31,6 +37,64 @@ def test_a_folder_of_images_of_other_channels_is_refused(tmp_path):
         Image.new("RGB", (8, 8), (1, 2, 3)).save(tmp_path / f"{name}.png")
     with pytest.raises(UserError, match=r"images of shape \(8, 8, 3\), but embedded/digits has \(8, 8, 1\)"):
         evaluate(config=tiny(), folder=tmp_path)
+
+
+def test_a_folder_of_gray_images_written_with_three_channels_scores_as_gray(tmp_path):
+    gray = folder_of(tmp_path / "gray", 0).data.data_dir
+    (tmp_path / "three").mkdir()
+    for path in (tmp_path / "gray").iterdir():
+        Image.open(path).convert("RGB").save(tmp_path / "three" / path.name)
+    first, second = (evaluate(config=tiny(), folder=folder)["fd"] for folder in (gray, tmp_path / "three"))
+    assert first.value == second.value
+
+
+def test_a_folder_of_images_of_another_size_has_another_protocol(tmp_path, capsys):
+    folder_of(tmp_path / "same", 0)
+    folder_of(tmp_path / "larger", 0)
+    path = tmp_path / "larger" / "00.png"
+    Image.open(path).resize((12, 16)).save(path)
+    same, larger = (evaluate(config=tiny(), folder=tmp_path / name)["fd"] for name in ("same", "larger"))
+    assert "larger has 1 images of other sizes than 8x8" in capsys.readouterr().out
+    assert (same.protocol.resize, larger.protocol.resize) == ("none", "the folder's images to 8x8")
+    with pytest.raises(UnlikeProtocolError, match="resize"):
+        same.better_than(larger)
+
+
+def test_a_folder_is_not_compared_with_images_that_are_not_square(tmp_path, monkeypatch):
+    folder_of(tmp_path / "images", 0)
+    monkeypatch.setattr(evaluation, "Reference", None)  # would be called
+    wide = from_arrays(np.zeros((9, 8, 12), np.uint8))
+    with pytest.raises(UserError, match="has images of 8x12 pixels: a folder"):
+        evaluate(config=tiny(), folder=tmp_path / "images", source=wide)
+
+
+def test_a_folders_bad_images_are_skipped_on_request(tmp_path):
+    folder_of(tmp_path / "images", 0)
+    (tmp_path / "images" / "00.png").write_bytes(b"torn")
+    with pytest.raises(UserError, match="on_bad_image"):
+        evaluate(config=tiny(), folder=tmp_path / "images")
+    found = evaluate(config=tiny(data__on_bad_image="skip"), folder=tmp_path / "images")["fd"]
+    assert found.protocol.n_fake == 11 and found.protocol.resize == "none"
+
+
+def test_scores_that_cannot_be_recorded_are_given_all_the_same(run, monkeypatch, capsys):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(evaluation.history, "record", full)
+    assert evaluate(run[0])["fd"].value == values(run[0])[6]
+    assert "cannot be recorded in" in capsys.readouterr().out
+
+
+def test_the_best_checkpoint_is_of_the_newest_protocol(tmp_path):
+    """Scores of fewer real examples, which are of another protocol, are lower or not, but never the best."""
+    few = tiny(eval__num_real=4, train__num_steps=4, train__keep=9)
+    train(few, tmp_path)
+    all_of_them = dataclasses.replace(few, eval=tiny().eval, train=dataclasses.replace(few.train, num_steps=6))
+    train(all_of_them, tmp_path)
+    assert int(load(tmp_path, checkpoint="best").state.step) == 6
+    keys = [{score.key for score in training_scores(tmp_path / "evaluation.jsonl", "fd", last)} for last in (4, 6)]
+    assert len(keys[0]) == len(keys[1]) == 1 and keys[0] != keys[1]
 
 
 def test_the_eval_section_of_another_configuration_may_stand_for_the_runs_own(run):
