@@ -75,6 +75,18 @@ def test_distance_of_fewer_examples_than_features_has_its_closed_form(n, d):
     np.testing.assert_allclose(frechet_distance(a, b), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("apart", [1e-4, 1e-2])
+@pytest.mark.parametrize(("n", "d"), [(2, 256), (50, 256)])
+def test_distance_of_few_examples_close_together_is_not_rounded_away(n, d, apart):
+    rng = np.random.RandomState(n)
+    x = rng.randn(n, d)
+    y = x + apart * rng.randn(n, d)
+    a, b = statistics(x), statistics(y)
+    values = np.linalg.svd((x - a.mean) @ (y - b.mean).T / (n - 1), compute_uv=False)
+    expected = np.sum((a.mean - b.mean) ** 2) + np.trace(a.covariance + b.covariance) - 2 * values.sum()
+    np.testing.assert_allclose(frechet_distance(a, b), expected, rtol=1e-5, atol=1e-10)
+
+
 @pytest.mark.parametrize(("n", "d"), [(50, 4), (20, 64)])
 def test_distance_to_itself_is_exactly_zero(n, d):
     x = mixed(0, n, d)

@@ -63,11 +63,11 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
     """|m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a^1/2 S_b S_a^1/2)^1/2): 0 is best, in the features' squared unit.
 
     The square of the 2-Wasserstein distance of two Gaussians (Dowson & Landau 1982,
-    https://doi.org/10.1016/0047-259X(82)90077-X; Heusel et al. 2017, https://arxiv.org/abs/1706.08500). Both roots are
-    symmetric, by eigenvalues, of which negative ones are rounding errors and count as 0: so it needs no inverse and no
-    term added to the diagonal where there are fewer examples than features. Never negative, and exactly 0 for the same
-    statistics. Differences below 1e-8 of the traces are rounding, where a covariance has not full rank. With finite N
-    it is biased upwards by about c / N (Chong & Forsyth 2020, https://arxiv.org/abs/1911.07023): compare equal N.
+    https://doi.org/10.1016/0047-259X(82)90077-X; Heusel et al. 2017, https://arxiv.org/abs/1706.08500). The last trace
+    is the sum of the singular values of S_a^1/2 S_b^1/2. These roots are symmetric, by eigenvalues, of which negative
+    ones are rounding errors and count as 0: so it needs no inverse and no term added to the diagonal where there are
+    fewer examples than features. Never negative, and exactly 0 for the same statistics. With finite N it is biased
+    upwards by about c / N (Chong & Forsyth 2020, https://arxiv.org/abs/1911.07023): compare equal N.
 
     Raises:
       ValueError: other numbers of features.
@@ -82,7 +82,7 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
             _warn_of_rank(s.n, len(s.mean))
     if np.array_equal(a.mean, b.mean) and np.array_equal(a.covariance, b.covariance):
         return 0.0
-    return distance_to(a, root(a.covariance), b)
+    return _distance(a, b, np.linalg.svd(root(a.covariance) @ root(b.covariance), compute_uv=False).sum())
 
 
 def resampled_distances(a: Statistics, features: np.ndarray, resamples: int, seed: int) -> np.ndarray:
@@ -101,16 +101,18 @@ def resampled_distances(a: Statistics, features: np.ndarray, resamples: int, see
     for weights in resampled_counts(n, resamples, seed):
         mean = weights @ centered / n
         squares = (centered * weights[:, None]).T @ centered - n * np.outer(mean, mean)
-        found.append(distance_to(a, root_a, Statistics(whole.mean + mean, squares / (n - 1), n)))
+        b = Statistics(whole.mean + mean, squares / (n - 1), n)
+        # Faster than singular values. Roots of eigenvalues that are 0 are rounded to 1e-8 of the largest, which an
+        # interval does not show.
+        roots = np.sqrt(np.maximum(np.linalg.eigvalsh(root_a @ b.covariance @ root_a), 0))
+        found.append(_distance(a, b, roots.sum()))
     return np.array(found)
 
 
-def distance_to(a: Statistics, root_a: np.ndarray, b: Statistics) -> float:
-    """`frechet_distance` where the root of a's covariance is known."""
-    mixed = np.linalg.eigvalsh(root_a @ b.covariance @ root_a)
-    roots = np.sqrt(np.maximum(mixed, 0)).sum()
+def _distance(a: Statistics, b: Statistics, mixed: float) -> float:
+    """`frechet_distance` where the trace of the mixed root is known."""
     apart = a.mean - b.mean
-    return max(0.0, float(apart @ apart + np.trace(a.covariance) + np.trace(b.covariance) - 2 * roots))
+    return max(0.0, float(apart @ apart + np.trace(a.covariance) + np.trace(b.covariance) - 2 * mixed))
 
 
 def root(covariance: np.ndarray) -> np.ndarray:

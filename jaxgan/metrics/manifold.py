@@ -82,7 +82,8 @@ def compare(
     With B_k(x_i) the open ball around x_i that reaches to its k-th nearest other x:
 
     * precision: share of generated y in any B_k(x_i) of a real x_i; recall: of real x in any B_k(y_j)
-      (Kynkaanniemi et al. 2019, https://arxiv.org/abs/1904.06991, who take k = 3);
+      (Kynkaanniemi et al. 2019, https://arxiv.org/abs/1904.06991, who take k = 3; and closed balls, which differ only
+      where examples are repeated k times);
     * density: number of pairs with y_j in B_k_dense(x_i), divided by k_dense and the number of y; coverage: share of
       B_k_dense(x_i) with any y (Naeem et al. 2020, https://arxiv.org/abs/2002.09797, k = 5).
 
