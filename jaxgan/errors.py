@@ -16,6 +16,10 @@ class UserError(ValueError):
     """
 
 
+class UnknownSplitError(UserError):
+    """A split that a data set does not have."""
+
+
 class NotFiniteError(UserError):
     """Examples, or what a network makes of them, that are NaN or infinite."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import numpy as np
 from jaxgan.config import Config
 from jaxgan.data import Source, load
 from jaxgan.data.examples import permutation
-from jaxgan.errors import UserError
+from jaxgan.errors import UnknownSplitError, UserError
 from jaxgan.metrics.classifier import load_classifier
 from jaxgan.metrics.features import Features, random_network
 from jaxgan.metrics.inception import load_inception
@@ -164,10 +165,11 @@ def extractor(config: Config, source: Source | None = None, report: Report = sho
 def labelled_splits(config: Config, source: Source | None = None) -> tuple[Source, Source]:
     """What a classifier is trained on and tested on: all classes and examples, whatever the run is restricted to.
 
-    Where the source has no test split, a tenth of the examples by a fixed permutation.
+    Where the data have no splits train and test, a tenth of the examples by a fixed permutation.
     """
     if source is None and config.data.source in WITH_TEST:
-        return load_split(config, TRAIN, whole=True), load_split(config, TEST, whole=True)
+        with contextlib.suppress(UnknownSplitError):  # a prepared data set may have any splits
+            return load_split(config, TRAIN, whole=True), load_split(config, TEST, whole=True)
     whole = load_split(config, config.data.split, whole=True) if source is None else source
     order, held_out = permutation(len(whole), 0), max(1, len(whole) // HELD_OUT)
     return whole.take(np.sort(order[held_out:])), whole.take(np.sort(order[:held_out]))

@@ -1,10 +1,14 @@
+import os
+import tempfile
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
 
 from jaxgan.errors import UserError
 from jaxgan.metrics.features import Features, random_network
-from jaxgan.metrics.weights import fingerprint, load, save
+from jaxgan.metrics.weights import cache_path, fingerprint, load, save
 
 SHAPE = (8, 8, 1)
 
@@ -106,3 +110,22 @@ def test_weights_that_were_changed_are_refused(network, tmp_path):
     np.savez(tmp_path / "w.npz", **arrays)
     with pytest.raises(ValueError, match="checksum"):
         load(tmp_path / "w.npz")
+
+
+def test_weights_of_a_process_that_was_killed_are_cleared_away(network, tmp_path):
+    old, new, other = (tmp_path / name for name in (".w.npz.0a.partial", ".w.npz.0b.partial", ".v.npz.0a.partial"))
+    for path in (old, new, other):
+        path.write_bytes(b"half")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    save(tmp_path / "w.npz", network.variables, {})
+    assert not old.exists() and new.exists() and other.exists()
+
+
+def test_a_user_without_a_home_has_a_cache(monkeypatch):
+    def homeless(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("JAXGAN_CACHE", raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    assert cache_path("w.npz").parent.parent == Path(tempfile.gettempdir())

@@ -12,7 +12,7 @@ from absl import logging
 
 from jaxgan.data.examples import CHUNK, Request, Source, Streamed, first_line
 from jaxgan.data.images import flatten, open_image, resize, with_channels
-from jaxgan.errors import UserError
+from jaxgan.errors import UnknownSplitError, UserError
 
 
 def prepared(request: Request) -> Source:
@@ -82,7 +82,9 @@ class _Reader:
             promised = builder.info.splits[split].num_examples
         except (KeyError, ValueError) as error:
             known = ", ".join(builder.info.splits)
-            raise UserError(f"{name} cannot give the split {split!r}, it has {known} ({first_line(error)}).") from None
+            raise UnknownSplitError(
+                f"{name} cannot give the split {split!r}, it has {known} ({first_line(error)})."
+            ) from None
         if promised == 0:
             raise UserError(f"The split {split!r} of {name} is empty.")
         self._builder = builder

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import hashlib
 import json
 import os
 import secrets
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ import numpy as np
 from absl import logging
 from flax import traverse_util
 
+ABANDONED = 3600  # seconds after which nobody is writing a file any more
 META = "meta"  # beside the weights, whose names all have a slash
 
 
@@ -33,6 +38,10 @@ def fingerprint(variables: dict[str, Any], *notes: str) -> str:
 def save(path: Path, variables: dict[str, Any], meta: dict[str, Any]) -> None:
     """Writes `variables` and what JSON can say of them to an .npz; a reader sees the whole file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):  # by a process that was killed
+        with contextlib.suppress(OSError):  # another process may have removed it
+            if time.time() - left.stat().st_mtime > ABANDONED:
+                left.unlink()
     text = json.dumps(meta, sort_keys=True)
     record = json.dumps({"meta": text, "checksum": fingerprint(variables, text)})
     arrays: dict[str, Any] = {**_flat(variables), META: np.array(record)}
@@ -66,8 +75,15 @@ def load(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def cache_path(file_name: str, cache_dir: str | os.PathLike | None = None) -> Path:
-    """Where a file is cached: in `cache_dir`, else `$JAXGAN_CACHE`, else `~/.cache/jaxgan`."""
-    return Path(cache_dir or os.environ.get("JAXGAN_CACHE") or "~/.cache/jaxgan").expanduser() / file_name
+    """Where a file is cached: in `cache_dir`, else `$JAXGAN_CACHE`, else `~/.cache/jaxgan`.
+
+    A user without a home, as in some containers, has a directory among the temporary ones.
+    """
+    place = Path(cache_dir or os.environ.get("JAXGAN_CACHE") or "~/.cache/jaxgan")
+    try:
+        return place.expanduser() / file_name
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"jaxgan-{os.getuid()}" / file_name
 
 
 def recall(path: Path, key: str) -> tuple[dict[str, Any], dict[str, Any]] | None:

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxgan.config import Config, DataConfig
 from jaxgan.data import examples, load
 from jaxgan.errors import UserError
+from jaxgan.judge import labelled_splits
 
 FASHION = Path(__file__).parents[2] / ".." / "shared" / "tfds"
 
@@ -115,6 +117,12 @@ def test_tfds_takes_the_luma_of_color_files_where_gray_is_declared(tmp_path):
 def test_tfds_unknown_split_names_the_known_ones(tiny):
     with pytest.raises(UserError, match="cannot give the split 'test', it has train"):
         load("tfds", name="tiny", data_dir=tiny, split="test")
+
+
+def test_tfds_set_without_a_test_split_has_examples_held_out_from_the_classifier(tiny):
+    config = Config(data=DataConfig(source="tfds", name="tiny", data_dir=tiny, image_size=28))
+    train, test = labelled_splits(config)
+    assert (len(train), len(test)) == (8, 1) and len(stored(train) | stored(test)) == 9
 
 
 def test_tfds_empty_part_is_refused(tiny):
