@@ -24,7 +24,7 @@ from jaxgan.sampling import load
 
 CONFIGS = {"ring": "configs/ring.py"} | {f"packing {m}": f"configs/packing_grid.py:{m}" for m in (1, 2, 4)}
 CONFIGS |= {f"stacked {m}": f"configs/stacked_digits.py:{m}" for m in (1, 2)}
-DEFAULT = [name for name in CONFIGS if "stacked" not in name]  # half an hour a run
+DEFAULT = [name for name in CONFIGS if "stacked" not in name]  # an hour a run
 SAMPLES, STACKED_SAMPLES, CONFIDENCES = 2500, 26_000, (0.0, 0.9)
 
 
