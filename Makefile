@@ -27,16 +27,16 @@ lint: setup
 	$(BIN)/mypy
 
 parity: setup torch
-	$(BIN)/python -m benchmarks.parity
+	$(BIN)/python -m benchmarks.parity.run
 
 bench: setup torch
-	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.speed.run
 
 techniques: setup
-	$(BIN)/python -m benchmarks.techniques --write
+	$(BIN)/python -m benchmarks.experiments.techniques --write
 
 ablation: setup
-	$(BIN)/python -m benchmarks.ablation
+	$(BIN)/python -m benchmarks.experiments.ablation
 
 # Pinned, because a range could pull in gigabytes of CUDA.
 torch: setup

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from jaxgan.config import Config, as_config, load_file
+from jaxgan.config.config import Config, as_config, load_file
 
 BATCH_SIZE = 64
 RING = Path(__file__).resolve().parents[1] / "configs" / "ring.py"

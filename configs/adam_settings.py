@@ -3,14 +3,14 @@
 They are those of https://arxiv.org/abs/1802.05957, table 1, and bring their number of D steps along.
 
 Command: python -m jaxgan.main --config=configs/adam_settings.py:C --workdir=runs/adam_c
-Result: by `python -m benchmarks.experiments`, seed 0, 2,000 samples, the classifier of the digits; 1 to 3 minutes on
-one core. fd of A to F: 14.8, 17.4, 14.1, 8.7, 8.3, 18.7; recall 0.58, 0.43, 0.55, 0.78, 0.77, 0.46. A, D and E take
-five D steps for each of G. F (b1 0.9) is the one whose D gets ahead: its loss is 0.76, those of the others 1.13 to
-1.25.
+Result: by `python -m benchmarks.experiments.articles`, seed 0, 2,000 samples, the classifier of the digits; 1 to 3
+minutes on one core. fd of A to F: 14.8, 17.4, 14.1, 8.7, 8.3, 18.7; recall 0.58, 0.43, 0.55, 0.78, 0.77, 0.46. A, D
+and E take five D steps for each of G. F (b1 0.9) is the one whose D gets ahead: its loss is 0.76, those of the others
+1.13 to 1.25.
 """
 
 from jaxgan import defaults
-from jaxgan.checks import one_of
+from jaxgan.config.fields import one_of
 
 VARIANTS = tuple("CABDEF")
 

@@ -1,13 +1,13 @@
 """The residual architectures at their smallest, on digits: the argument is which.
 
 Command: python -m jaxgan.main --config=configs/architectures_digits.py:sngan_resnet --workdir=runs/sngan_resnet
-Result: by `python -m benchmarks.experiments`, seed 0, 2,000 samples, the classifier of the digits: `sngan_resnet` fd
-17.9, precision 0.36, recall 0.44; `sagan` 19.5, 0.37, 0.43; 5 and 8 minutes on one core. `biggan` and `r3gan` are not
-yet run to their end (300 steps of each: docs/techniques_results.md).
+Result: by `python -m benchmarks.experiments.articles`, seed 0, 2,000 samples, the classifier of the digits:
+`sngan_resnet` fd 17.9, precision 0.36, recall 0.44; `sagan` 19.5, 0.37, 0.43; 5 and 8 minutes on one core. `biggan`
+and `r3gan` are not yet run to their end (300 steps of each: docs/techniques_results.md).
 """
 
 from jaxgan import defaults
-from jaxgan.checks import one_of
+from jaxgan.config.fields import one_of
 
 VARIANTS = ("sngan_resnet", "sagan", "biggan", "r3gan")
 

@@ -10,7 +10,7 @@ Result: not yet run.
 """
 
 from jaxgan import defaults
-from jaxgan.checks import one_of
+from jaxgan.config.fields import one_of
 
 VARIANTS = ("unconditional", "projection")
 

@@ -4,11 +4,11 @@ Command: python -m jaxgan.main --config=configs/cond_digits.py:projection --work
 Result: share of 2,000 samples that are of their class, by a classifier that is right about 98.9 % of held-out digits,
 and diversity within classes beside the data's, seeds 0 to 2: projection 98.9, 99.0, 98.5 % (mean 98.8 %), 0.93; concat
 97.5, 97.0, 97.5 % (97.3 %), 0.99 to 1.01; class_fake 99.6, 100.0, 99.9 % (99.8 %), 0.86 to 0.88; auxiliary 97.7, 94.9,
-98.2 % (96.9 %), 0.97 to 0.99. By `python -m benchmarks.conditioning`.
+98.2 % (96.9 %), 0.97 to 0.99. By `python -m benchmarks.experiments.conditioning`.
 """
 
 from jaxgan import defaults
-from jaxgan.checks import one_of
+from jaxgan.config.fields import one_of
 
 VARIANTS = ("projection", "concat", "class_fake", "auxiliary")
 

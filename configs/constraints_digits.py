@@ -3,13 +3,14 @@
 There D's loss falls towards 0 while G's grows, where D is unconstrained; look at curves.png of both.
 
 Command: python -m jaxgan.main --config=configs/constraints_digits.py:spectral_norm --workdir=runs/spectral_norm
-Result: by `python -m benchmarks.experiments`, seed 0: `none` fd 14.9, precision 0.31, recall 0.49; `spectral_norm` fd
-11.4, precision 0.38, recall 0.69 (2,000 samples, the classifier of the digits). Losses stay near those of an undecided
-D in both (1.35 and 1.30): the article's figure is not seen in 3,000 steps. The others are not yet run.
+Result: by `python -m benchmarks.experiments.articles`, seed 0: `none` fd 14.9, precision 0.31, recall 0.49;
+`spectral_norm` fd 11.4, precision 0.38, recall 0.69 (2,000 samples, the classifier of the digits). Losses stay near
+those of an undecided D in both (1.35 and 1.30): the article's figure is not seen in 3,000 steps. The others are not
+yet run.
 """
 
 from jaxgan import defaults
-from jaxgan.checks import one_of
+from jaxgan.config.fields import one_of
 
 # Of `regularizers`, with the loss that the paper had.
 PENALTIES = {

@@ -21,7 +21,7 @@ steps are style, not class (19 %).
 """
 
 from jaxgan import defaults
-from jaxgan.checks import one_of
+from jaxgan.config.fields import one_of
 
 VARIANTS = ("8", "28")
 

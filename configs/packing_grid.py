@@ -6,7 +6,7 @@ smaller networks (three layers of 128; theirs G four of 400 with batch norm, D t
 Published, mean of 10 runs: without packing 17.3 modes, 94.8 % of high quality; with 4: 24.8 modes, 93.6 %.
 
 Command: python -m jaxgan.main --config=configs/packing_grid.py:4 --workdir=runs/packing4 --config.seed=0
-Result: by `python -m benchmarks.modes`, seeds 0 to 4, 2,500 samples, a mode counts from one sample on:
+Result: by `python -m benchmarks.experiments.modes`, seeds 0 to 4, 2,500 samples, a mode counts from one sample on:
 without packing 22, 13, 17, 15, 13 modes (mean 16.0), 96.9 % of high quality, reverse KL 0.81; with 2: 19, 23, 20, 24,
 24 (22.0), 96.3 %, 0.21; with 4: 25 in each seed, 96.4 %, 0.04. 2 to 4 minutes a run on one CPU core.
 The settings were chosen on packing 4: learning rates on seeds 0 and 2, three D steps on seed 10. With two D steps,
@@ -14,7 +14,7 @@ means of 17.6, 24.2 and 24.2 modes.
 """
 
 from jaxgan import defaults
-from jaxgan.checks import one_of
+from jaxgan.config.fields import one_of
 
 VARIANTS = ("1", "2", "3", "4")
 

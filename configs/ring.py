@@ -1,8 +1,8 @@
 """Ring of 8 Gaussians (radius 1, sigma 0.01): does a generator of points find every mode?
 
 Command: python -m jaxgan.main --config=configs/ring.py --workdir=runs/ring --config.seed=0
-Result: by `python -m benchmarks.modes --only=ring`, seeds 0 to 4, 2,500 samples: 8 of 8 modes in each, 94.3, 95.5,
-95.1, 95.2 and 94.3 % of high quality, reverse KL 0.003, 100 to 173 s a run on one CPU core.
+Result: by `python -m benchmarks.experiments.modes --only=ring`, seeds 0 to 4, 2,500 samples: 8 of 8 modes in each,
+94.3, 95.5, 95.1, 95.2 and 94.3 % of high quality, reverse KL 0.003, 100 to 173 s a run on one CPU core.
 """
 
 from jaxgan import defaults

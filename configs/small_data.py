@@ -1,13 +1,13 @@
 """n digits, n being the argument: a GAN that cannot learn these has a bug, not too little data.
 
 Command: python -m jaxgan.main --config=configs/small_data.py:100 --workdir=runs/small
-Result: by `python -m benchmarks.experiments`, seed 0, against the digits that each is trained on (2,000 samples, the
-classifier of the digits): 10, 100 and 1,000 of them fd 35.4, 21.9, 18.3, precision 1.00, 0.32, 0.40, recall 0.80, 0.34,
-0.36. With the fewest every sample lies near one of the ten, which is what to look for.
+Result: by `python -m benchmarks.experiments.articles`, seed 0, against the digits that each is trained on (2,000
+samples, the classifier of the digits): 10, 100 and 1,000 of them fd 35.4, 21.9, 18.3, precision 1.00, 0.32, 0.40,
+recall 0.80, 0.34, 0.36. With the fewest every sample lies near one of the ten, which is what to look for.
 """
 
 from jaxgan import defaults
-from jaxgan.checks import one_of
+from jaxgan.config.fields import one_of
 
 VARIANTS = ("100", "10", "1000")
 

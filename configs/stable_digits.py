@@ -3,8 +3,8 @@
 The article gives no strength of the noise; 0.1 of a range of 2 is a guess.
 
 Command: python -m jaxgan.main --config=configs/stable_digits.py --workdir=runs/stable
-Result: by `python -m benchmarks.experiments`, seed 0, 2,000 samples, the classifier of the digits: fd 10.5, precision
-0.39, recall 0.73; losses of D and G 1.25 and 0.98; 5 minutes on one core.
+Result: by `python -m benchmarks.experiments.articles`, seed 0, 2,000 samples, the classifier of the digits: fd 10.5,
+precision 0.39, recall 0.73; losses of D and G 1.25 and 0.98; 5 minutes on one core.
 """
 
 from jaxgan import defaults

@@ -25,7 +25,7 @@ packing 754 and 707, 0.61 and 0.66.
 """
 
 from jaxgan import defaults
-from jaxgan.checks import one_of
+from jaxgan.config.fields import one_of
 
 VARIANTS = ("1", "2")
 

@@ -4,15 +4,15 @@ D has no spectral norm here: the tricks are older, and meant for a D that is too
 `make ablation`.
 
 Command: python -m jaxgan.main --config=configs/tricks_digits.py:flip_soft_noisy --workdir=runs/tricks
-Result: by `python -m benchmarks.experiments`, seed 0, 2,000 samples, the classifier of the digits: `none` fd 15.2,
-precision 0.33, recall 0.54; `flip_soft_noisy` 13.9, 0.35, 0.51. D is undecided in both (losses 1.35 and 1.36), so that
-there is little for the tricks to mend. They make gradients smaller, at the bottom and the top of G 0.66 and 0.09
-against 0.94 and 0.29, of D 3.7 and 0.69 against 4.3 and 0.70. The single ones are in the table of `make ablation`,
+Result: by `python -m benchmarks.experiments.articles`, seed 0, 2,000 samples, the classifier of the digits: `none` fd
+15.2, precision 0.33, recall 0.54; `flip_soft_noisy` 13.9, 0.35, 0.51. D is undecided in both (losses 1.35 and 1.36),
+so that there is little for the tricks to mend. They make gradients smaller, at the bottom and the top of G 0.66 and
+0.09 against 0.94 and 0.29, of D 3.7 and 0.69 against 4.3 and 0.70. The single ones are in the table of `make ablation`,
 docs/techniques.md.
 """
 
 from jaxgan import defaults
-from jaxgan.checks import one_of
+from jaxgan.config.fields import one_of
 
 SOFT = {"soft_real": 0.1, "soft_fake": 0.1}
 NOISY = {"noisy_real": 0.05, "noisy_fake": 0.05}

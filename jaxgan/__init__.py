@@ -8,22 +8,56 @@ images = jaxgan.load("runs/digits").images(64)
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jaxgan.config import Config, defaults
-    from jaxgan.errors import UserError
-    from jaxgan.sampling import Sampler, load
-    from jaxgan.train import train
+    from jaxgan.config.config import Config, defaults
+    from jaxgan.errors import NonFiniteError, UserError
+    from jaxgan.evaluation.evaluate import evaluate
+    from jaxgan.monitor.doctor import diagnose
+    from jaxgan.reporting import report
+    from jaxgan.sampling.sampler import Sampler, load
+    from jaxgan.steps import d_step, g_step, sample, train_step
+    from jaxgan.steps.gan import build, init, make_hyper
+    from jaxgan.training.loop import train
 
 __version__ = "0.1.0"
-__all__ = ["Config", "Sampler", "UserError", "defaults", "load", "train"]
 
 _HOMES = {
-    "Config": "jaxgan.config",
-    "Sampler": "jaxgan.sampling",
+    "Config": "jaxgan.config.config",
+    "NonFiniteError": "jaxgan.errors",
+    "Sampler": "jaxgan.sampling.sampler",
     "UserError": "jaxgan.errors",
-    "defaults": "jaxgan.config",
-    "load": "jaxgan.sampling",
-    "train": "jaxgan.train",
+    "build": "jaxgan.steps.gan",
+    "d_step": "jaxgan.steps",
+    "defaults": "jaxgan.config.config",
+    "diagnose": "jaxgan.monitor.doctor",
+    "evaluate": "jaxgan.evaluation.evaluate",
+    "g_step": "jaxgan.steps",
+    "init": "jaxgan.steps.gan",
+    "load": "jaxgan.sampling.sampler",
+    "make_hyper": "jaxgan.steps.gan",
+    "report": "jaxgan.reporting",
+    "sample": "jaxgan.steps",
+    "train": "jaxgan.training.loop",
+    "train_step": "jaxgan.steps",
 }
+__all__ = [
+    "Config",
+    "NonFiniteError",
+    "Sampler",
+    "UserError",
+    "build",
+    "d_step",
+    "defaults",
+    "diagnose",
+    "evaluate",
+    "g_step",
+    "init",
+    "load",
+    "make_hyper",
+    "report",
+    "sample",
+    "train",
+    "train_step",
+]
 
 
 def __getattr__(name: str):
@@ -32,5 +66,4 @@ def __getattr__(name: str):
         raise AttributeError(f"module 'jaxgan' has no attribute {name!r}")
     import importlib
 
-    module = importlib.import_module(_HOMES[name])
-    return module if name == "train" else getattr(module, name)  # the module `jaxgan.train` is callable
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -32,3 +32,16 @@ def suggest(kind: str, name: object, allowed) -> UserError:
     near = difflib.get_close_matches(str(name), names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return UserError(f"{kind} {str(name)!r} is not known: allowed are {', '.join(names)}.{hint}")
+
+
+class NonFiniteError(FloatingPointError):
+    """Training stopped because a scalar became NaN or infinite; its text names step and scalar.
+
+    Attributes:
+      step: of which the scalars are.
+      scalars: all of them, by name.
+    """
+
+    def __init__(self, text: str, step: int, scalars: dict[str, float]):
+        super().__init__(text)
+        self.step, self.scalars = step, scalars

@@ -60,7 +60,7 @@ flags.DEFINE_string("label", None, "sample: name or number of the class that all
 
 class _ConfigFile(flags.ArgumentParser):
     def parse(self, argument):
-        from jaxgan.config import load_file
+        from jaxgan.config.config import load_file
 
         return load_file(argument)
 
@@ -103,14 +103,14 @@ def train(workdir: str) -> int:
     """`--mode=train`."""
     if FLAGS.config is None:
         raise UserError("--config is missing: name an experiment, such as --config=configs/mnist.py.")
-    from jaxgan.config import as_config
+    from jaxgan.config.config import as_config
 
     config = as_config(FLAGS.config)
-    from jaxgan.parallel import use_cpu_devices_for
+    from jaxgan.devices.cpu import use_cpu_devices_for
 
     use_cpu_devices_for(config, FLAGS.cpu_devices)
-    from jaxgan.train import is_complete
-    from jaxgan.train import train as run
+    from jaxgan.training.loop import is_complete
+    from jaxgan.training.loop import train as run
 
     state = run(config, workdir)
     return 0 if is_complete(config, workdir, int(state.step)) else INTERRUPTED
@@ -120,7 +120,7 @@ def sample(workdir: str) -> int:
     """`--mode=sample`."""
     if not FLAGS.out:
         raise UserError("--out is missing: name FILE.png for one grid or DIR/ for one file per image.")
-    from jaxgan.sampling import load
+    from jaxgan.sampling.sampler import load
 
     out = os.path.expanduser(FLAGS.out)
     say_where_it_went_on(workdir)
@@ -132,7 +132,7 @@ def sample(workdir: str) -> int:
 
 def evaluate(workdir: str | None) -> int:
     """`--mode=evaluate`."""
-    from jaxgan.config import as_config
+    from jaxgan.config.config import as_config
 
     config = None if FLAGS.config is None else as_config(FLAGS.config)
     if workdir is None and (config is None or FLAGS.folder is None):
@@ -140,12 +140,12 @@ def evaluate(workdir: str | None) -> int:
     for key in config_flags.get_override_values(FLAGS["config"]) if workdir and config else ():
         if not key.startswith("eval."):
             raise UserError(f"--config.{key} does not apply to a run's --mode=evaluate: only its section eval does.")
-    from jaxgan.parallel import use_cpu_devices
-    from jaxgan.scoring import BLOCK
+    from jaxgan.devices.cpu import use_cpu_devices
+    from jaxgan.evaluation.scorer import BLOCK
 
     use_cpu_devices(FLAGS.cpu_devices, BLOCK)
-    from jaxgan.evaluate import evaluate as run
-    from jaxgan.evaluate import table
+    from jaxgan.evaluation.evaluate import evaluate as run
+    from jaxgan.evaluation.evaluate import table
 
     folder = os.path.expanduser(FLAGS.folder) if FLAGS.folder else None
     if workdir:
@@ -156,7 +156,7 @@ def evaluate(workdir: str | None) -> int:
 
 def report(workdir: str) -> int:
     """`--mode=report`."""
-    from jaxgan.report import report as run
+    from jaxgan.reporting import report as run
 
     # A directory may have a comma in its name.
     names = [workdir] if os.path.isdir(workdir) else [name.strip() for name in workdir.split(",") if name.strip()]
@@ -172,7 +172,7 @@ def say_where_it_went_on(workdir: str) -> None:
     """A run that was rolled back is taken as it is; the one that goes on has a directory of its own."""
     from pathlib import Path
 
-    from jaxgan.attempts import went_on
+    from jaxgan.runs.rollback import went_on
 
     if where := went_on(Path(workdir)):
         print(where, flush=True)
@@ -196,7 +196,7 @@ def parse(argv: Sequence[str]) -> list[str]:
 
 def _check_overrides(argv: Sequence[str]) -> None:
     """Refuses what config_flags would overlook or say less clearly."""
-    from jaxgan.config import KEYS, unknown_key
+    from jaxgan.config.config import KEYS, unknown_key
 
     files = [i for i, argument in enumerate(argv) if re.match(r"--?config(=|$)", argument)]
     if len(files) > 1:

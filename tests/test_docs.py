@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from jaxgan.architectures import ARCHITECTURES, D_CONDITIONINGS, G_CONDITIONINGS
-from jaxgan.attempts import CHANGES
-from jaxgan.augment import AUGMENTATIONS
-from jaxgan.checks import coerce, matches
-from jaxgan.config import KEYS, SECTIONS, TYPES
-from jaxgan.losses import LOSSES
+from jaxgan.config.config import KEYS, SECTIONS, TYPES
+from jaxgan.config.fields import coerce, matches
 from jaxgan.main import _Value
 from jaxgan.metrics import METRICS
 from jaxgan.monitor.doctor import RULES
+from jaxgan.runs.rollback import CHANGES
+from jaxgan.techniques.augment import AUGMENTATIONS
+from jaxgan.techniques.losses import LOSSES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -76,4 +76,4 @@ def test_doctor_tells_what_is_changed_for_every_kind(kind):
 
 
 def test_sections_are_where_techniques_says():
-    assert (ROOT / "jaxgan" / "sections").is_dir() and SECTIONS
+    assert (ROOT / "jaxgan" / "config").is_dir() and SECTIONS

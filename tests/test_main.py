@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from loops import FLAGS
+from support.loops import FLAGS
 
 from jaxgan.errors import UserError
 
@@ -124,7 +124,7 @@ VALUES = [
 @pytest.mark.parametrize(("override", "value"), VALUES, ids=[o for o, _ in VALUES])
 def test_command_reads_values_by_what_the_key_holds(command, tmp_path, monkeypatch, override, value):
     seen = []
-    monkeypatch.setattr("jaxgan.train.train", lambda config, workdir: seen.append(config))
+    monkeypatch.setattr("jaxgan.training.loop.train", lambda config, workdir: seen.append(config))
     file = config_file(
         tmp_path,
         "from jaxgan import defaults\ndef get_config():\n    c = defaults()\n    c.g_optim.b1 = 0\n"
@@ -159,7 +159,7 @@ def test_command_tells_what_the_machine_lacks_without_a_traceback(command, monke
     def fail(config, workdir):
         raise error
 
-    monkeypatch.setattr("jaxgan.train.train", fail)
+    monkeypatch.setattr("jaxgan.training.loop.train", fail)
     found, _, err = command(*FLAGS)
     assert found == code
     assert err.startswith(sentence) and err.count("\n") == 1
@@ -179,7 +179,7 @@ def test_command_keeps_the_traceback_of_a_fault_of_its_own(command, monkeypatch,
     def fail(config, workdir):
         raise error
 
-    monkeypatch.setattr("jaxgan.train.train", fail)
+    monkeypatch.setattr("jaxgan.training.loop.train", fail)
     with pytest.raises(type(error), match="a fault"):
         command(*FLAGS)
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from loops import FLAGS
 from PIL import Image
+from support.loops import FLAGS
 
 
 def test_command_trains_resumes_refuses_and_samples(command, tmp_path):
@@ -74,7 +74,7 @@ def test_command_samples_the_class_asked_for(command, monkeypatch, tmp_path, fla
     """`test_train_techniques` has what the sampler makes of it."""
     asked = []
     sampler = SimpleNamespace(save=lambda *arguments: asked.append(arguments) or [arguments[0]])
-    monkeypatch.setattr("jaxgan.sampling.load", lambda workdir, checkpoint: sampler)
+    monkeypatch.setattr("jaxgan.sampling.sampler.load", lambda workdir, checkpoint: sampler)
     assert command("--mode=sample", "--out=x.png", *flags)[0] == 0
     assert asked == [("x.png", 64, 0, None, label)]
 
@@ -95,7 +95,7 @@ REPORTS = [
 def test_command_reports_on_runs(command, monkeypatch, flags, asked):
     asked_for: list = []
     monkeypatch.setattr(os.path, "isdir", lambda path: path == "a,b")
-    monkeypatch.setattr("jaxgan.report.report", lambda *arguments: asked_for.append(arguments) or "page.html")
+    monkeypatch.setattr("jaxgan.reporting.report", lambda *arguments: asked_for.append(arguments) or "page.html")
     assert command("--mode=report", *flags.split(" ")) == (0, "wrote page.html\n", "")
     assert asked_for == [asked]
 
@@ -111,9 +111,9 @@ def test_command_says_where_a_run_that_was_rolled_back_goes_on(command, monkeypa
     """And takes the directory that it was given."""
     asked = []
     sampler = SimpleNamespace(save=lambda *arguments: [arguments[0]])
-    monkeypatch.setattr("jaxgan.sampling.load", lambda workdir, checkpoint: asked.append(workdir) or sampler)
-    monkeypatch.setattr("jaxgan.evaluate.evaluate", lambda workdir, *rest: asked.append(workdir) or {})
-    monkeypatch.setattr("jaxgan.report.report", lambda workdirs, *rest: asked.extend(workdirs) or "page.html")
+    monkeypatch.setattr("jaxgan.sampling.sampler.load", lambda workdir, checkpoint: asked.append(workdir) or sampler)
+    monkeypatch.setattr("jaxgan.evaluation.evaluate.evaluate", lambda workdir, *rest: asked.append(workdir) or {})
+    monkeypatch.setattr("jaxgan.reporting.report", lambda workdirs, *rest: asked.extend(workdirs) or "page.html")
     run = tmp_path / "run"
     (run / "attempt_1").mkdir(parents=True)
     record = {
@@ -148,7 +148,7 @@ def test_command_samples_only_from_a_run(command, tmp_path, made):
 )
 def test_command_asks_for_the_devices_before_it_trains(command, monkeypatch, flags, expected):
     asked = []
-    monkeypatch.setattr("jaxgan.parallel.use_cpu_devices", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr("jaxgan.devices.devices.use_cpu_devices", lambda *arguments: asked.append(arguments))
     monkeypatch.setattr("jaxgan.train.train", lambda config, workdir: asked.append("train"))
     with pytest.raises(AttributeError):  # the stand-in returns no state
         command(*FLAGS, *flags)

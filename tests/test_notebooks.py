@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from jaxgan.config import KEYS, SECTIONS
+from jaxgan.config.config import KEYS, SECTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 BOOKS = sorted((ROOT / "colab").glob("*.ipynb"))

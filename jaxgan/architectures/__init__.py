@@ -1,6 +1,6 @@
 """Generator/discriminator pairs, one file each, and the dict `ARCHITECTURES`."""
 
-from jaxgan.architectures import biggan, dcgan, mlp, r3gan, resnet, sagan
+from jaxgan.architectures import biggan, dcgan, mlp, r3gan, sagan, sngan_resnet
 from jaxgan.architectures.base import D_CONDITIONINGS, G_CONDITIONINGS, OUTPUT_ACTIVATIONS, Architecture, DOutput
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -9,7 +9,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "mlp": Architecture(mlp.Generator, mlp.Discriminator, mlp.check, convolutional=False),
     "r3gan": Architecture(r3gan.Generator, r3gan.Discriminator, r3gan.check, lacks=r3gan.LACKS),
     "sagan": Architecture(sagan.Generator, sagan.Discriminator, sagan.check),
-    "sngan_resnet": Architecture(resnet.Generator, resnet.Discriminator, resnet.check),
+    "sngan_resnet": Architecture(sngan_resnet.Generator, sngan_resnet.Discriminator, sngan_resnet.check),
 }
 
 __all__ = ["ARCHITECTURES", "D_CONDITIONINGS", "G_CONDITIONINGS", "OUTPUT_ACTIVATIONS", "Architecture", "DOutput"]

@@ -19,7 +19,7 @@ from jaxgan.architectures.base import (
     see_label,
     widen,
 )
-from jaxgan.architectures.resnet import Layout
+from jaxgan.architectures.sngan_resnet import Layout
 from jaxgan.errors import UserError
 from jaxgan.nn.attention import SelfAttention
 from jaxgan.nn.blocks import Block

@@ -19,7 +19,7 @@ from jaxgan.architectures.base import (
     see_label,
     widen,
 )
-from jaxgan.architectures.resnet import LAYOUTS
+from jaxgan.architectures.sngan_resnet import LAYOUTS
 from jaxgan.nn.attention import SelfAttention
 from jaxgan.nn.blocks import INIT, Block
 from jaxgan.nn.layers import Conv, Dense

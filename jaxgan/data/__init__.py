@@ -1,7 +1,7 @@
 """Data: sources of examples, and batches of them as pure functions of seed and number."""
 
-from jaxgan.data.examples import Source
 from jaxgan.data.pipeline import batch_indices, check_range, make_batch, prefetch, to_floats
+from jaxgan.data.source import Source
 from jaxgan.data.sources import SOURCES, as_source, from_arrays, load, synthetic_modes
 
 __all__ = [

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from jaxgan.data import examples
-from jaxgan.data.examples import CHUNK, Request, Source, Streamed, decoding_threads, first_line
+from jaxgan.data import source
 from jaxgan.data.images import SUFFIXES, flatten, open_image, resize, with_channels
+from jaxgan.data.source import CHUNK, Request, Source, Streamed, decoding_threads, first_line
 from jaxgan.errors import UserError
 
 LISTED = 20  # how many bad files a message names
@@ -125,7 +125,7 @@ def _images_below(directory: Path) -> Iterator[Path]:
 
 def _inspect(paths: list[Path], size: int) -> tuple[list[np.ndarray], list[int], dict[int, str], str]:
     """Decodes every file: its pixels (none at all if they would not fit in memory), channels, problems, and a hash."""
-    fits = len(paths) * size * size * 3 <= examples.MEMORY_LIMIT
+    fits = len(paths) * size * size * 3 <= source.MEMORY_LIMIT
     tiles: list[np.ndarray] = []
     channels: list[int] = []
     problems: dict[int, str] = {}

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from jaxgan.data.examples import Source, permutation
+from jaxgan.data.source import Source, permutation
 from jaxgan.errors import UserError, suggest
 
 OUTPUTS = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0), "linear": (-np.inf, np.inf)}  # what images may lie in

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from jaxgan.data import examples
-from jaxgan.data.examples import Request, Source, Stacked, Streamed, first_line, permutation
+from jaxgan.data import source as source_module
 from jaxgan.data.folder import folder
 from jaxgan.data.images import resize_all
-from jaxgan.data.prepared import prepared
+from jaxgan.data.source import Request, Source, Stacked, Streamed, first_line, permutation
+from jaxgan.data.tfds import prepared
 from jaxgan.errors import UserError, suggest
 
 SPLIT_SEED = 0  # of the embedded sets' division into train and test; changing it would leak test images
@@ -60,7 +60,7 @@ def load(
             raise UserError(f"{field} is {value}, but must be 0 or more.")
     whole = SOURCES[source](Request(name, split, data_dir, image_size, on_bad_image))
     chosen = _choose(whole, classes, max_examples)
-    if isinstance(chosen.examples, Streamed) and chosen.examples.nbytes <= examples.MEMORY_LIMIT:
+    if isinstance(chosen.examples, Streamed) and chosen.examples.nbytes <= source_module.MEMORY_LIMIT:
         return dataclasses.replace(chosen, examples=chosen.examples.in_memory())
     return chosen
 

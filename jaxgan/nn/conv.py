@@ -22,7 +22,7 @@ XLA:CPU runs that weight gradient about ten times slower than the weight gradien
 it transposes. A custom VJP of the first derivative alone would bring the slow form back in the second (R1,
 WGAN-GP). The price is that forward mode (`jax.jvp`, `jax.hessian`) is refused; reverse over reverse is not.
 
-What computes each of them is chosen in `jaxgan.nn.forms`.
+What computes each of them is chosen in `jaxgan.nn.conv_dispatch`.
 """
 
 import functools
@@ -30,8 +30,8 @@ import functools
 import jax
 
 from jaxgan.errors import UserError
-from jaxgan.nn import forms
-from jaxgan.nn.forms import Size
+from jaxgan.nn import conv_dispatch
+from jaxgan.nn.conv_dispatch import Size
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -54,13 +54,13 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     >>> conv(jnp.ones((1, 8, 8, 3)), jnp.ones((4, 4, 3, 5)), 2).shape
     (1, 4, 4, 5)
     """
-    return forms.convolve(x, kernel, stride)
+    return conv_dispatch.convolve(x, kernel, stride)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _transpose(g: jax.Array, kernel: jax.Array, stride: int, size: Size) -> jax.Array:
     """T: the linear transpose of `x -> conv(x, kernel, stride)` for x of height and width `size`."""
-    return forms.transpose(g, kernel, stride, size)
+    return conv_dispatch.transpose(g, kernel, stride, size)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -78,7 +78,7 @@ def conv_kernel_gradient(x: jax.Array, g: jax.Array, stride: int, kernel_size: S
     Returns:
       [kh, kw, I, O].
     """
-    return forms.kernel_gradient(x, g, stride, kernel_size)
+    return conv_dispatch.kernel_gradient(x, g, stride, kernel_size)
 
 
 def conv_transpose(x: jax.Array, kernel: jax.Array, stride: int = 1, size: Size | None = None) -> jax.Array:
@@ -167,18 +167,18 @@ def _check_odd(kernel: jax.Array) -> None:
 
 @jax.custom_vjp
 def _up(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return forms.enlarged(x, kernel)
+    return conv_dispatch.enlarged(x, kernel)
 
 
 @jax.custom_vjp
 def _down(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    return forms.averaged(x, kernel)
+    return conv_dispatch.averaged(x, kernel)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _up_kernel_gradient(x: jax.Array, g: jax.Array, kernel_size: Size) -> jax.Array:
     """U: the linear transpose of `kernel -> _up(x, kernel)`."""
-    return forms.enlarged_kernel_gradient(x, g, kernel_size)
+    return conv_dispatch.enlarged_kernel_gradient(x, g, kernel_size)
 
 
 def _conv_forward(x, kernel, stride):
@@ -218,17 +218,17 @@ conv_kernel_gradient.defvjp(_kernel_gradient_forward, _kernel_gradient_backward)
 
 def _up_backward(residuals, ct):
     x, kernel = residuals
-    return 4 * _down(ct, forms.flip(kernel)), _up_kernel_gradient(x, ct, kernel.shape[:2])
+    return 4 * _down(ct, conv_dispatch.flip(kernel)), _up_kernel_gradient(x, ct, kernel.shape[:2])
 
 
 def _down_backward(residuals, ct):
     x, kernel = residuals
-    return _up(ct, forms.flip(kernel)) / 4, forms.flip(_up_kernel_gradient(ct, x, kernel.shape[:2])) / 4
+    return _up(ct, conv_dispatch.flip(kernel)) / 4, conv_dispatch.flip(_up_kernel_gradient(ct, x, kernel.shape[:2])) / 4
 
 
 def _up_kernel_gradient_backward(kernel_size, residuals, ct):
     x, g = residuals
-    return 4 * _down(g, forms.flip(ct)), _up(x, ct)
+    return 4 * _down(g, conv_dispatch.flip(ct)), _up(x, ct)
 
 
 _up.defvjp(lambda x, kernel: (_up(x, kernel), (x, kernel)), _up_backward)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.nn.conv import conv, conv_pool, conv_transpose, upsample_conv
-from jaxgan.nn.grouped import grouped_conv
+from jaxgan.nn.grouped_conv import grouped_conv
 from jaxgan.nn.spectral_norm import SpectralNorm
 
 # Radford et al. 2016, https://arxiv.org/abs/1511.06434.

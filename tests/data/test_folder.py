@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxgan.data import examples, load
+from jaxgan.data import load
+from jaxgan.data import source as source_module
 from jaxgan.errors import UserError
 
 
@@ -99,9 +100,9 @@ def test_folder_streamed_equals_in_memory(tmp_path, monkeypatch, gray):
     for i in range(7):
         save(tmp_path / f"{i}.png", pixels(i, 20 + i, 30, 1 if gray or i % 2 else 3))
     memory = load("folder", data_dir=str(tmp_path), image_size=16)
-    monkeypatch.setattr(examples, "MEMORY_LIMIT", 100)
+    monkeypatch.setattr(source_module, "MEMORY_LIMIT", 100)
     streamed = load("folder", data_dir=str(tmp_path), image_size=16)
-    assert isinstance(streamed.examples, examples.Streamed)
+    assert isinstance(streamed.examples, source_module.Streamed)
     np.testing.assert_array_equal(streamed.read([5, 0, 5, 3]), memory.read([5, 0, 5, 3]))
 
 
@@ -158,7 +159,7 @@ def test_folder_skip_keeps_labels_with_their_images(classes_folder):
 
 def test_folder_skip_streamed_keeps_classes_with_their_images(classes_folder, monkeypatch):
     (classes_folder / "cat" / "1.png").write_bytes(b"")
-    monkeypatch.setattr(examples, "MEMORY_LIMIT", 100)
+    monkeypatch.setattr(source_module, "MEMORY_LIMIT", 100)
     source = load("folder", data_dir=str(classes_folder), image_size=12, on_bad_image="skip", classes=("dog",))
     np.testing.assert_array_equal(source.read([1])[0], pixels(4))
 
@@ -179,7 +180,7 @@ def test_folder_refuses_a_decompression_bomb_by_name(tmp_path, monkeypatch):
 
 def test_folder_streamed_says_when_a_file_vanished(tmp_path, monkeypatch):
     save(tmp_path / "a.png", pixels(0))
-    monkeypatch.setattr(examples, "MEMORY_LIMIT", 100)
+    monkeypatch.setattr(source_module, "MEMORY_LIMIT", 100)
     source = load("folder", data_dir=str(tmp_path), image_size=12)
     (tmp_path / "a.png").unlink()
     with pytest.raises(UserError, match=r"a.png' was readable before"):

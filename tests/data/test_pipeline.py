@@ -7,7 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from jaxgan.data import batch_indices, check_range, examples, from_arrays, make_batch, prefetch
+from jaxgan.data import batch_indices, check_range, from_arrays, make_batch, prefetch
+from jaxgan.data.source import Source, Streamed
 from jaxgan.errors import UserError
 
 SIXTH_BATCH = [8, 0, 7, 1]  # another order would break the resume of old runs
@@ -135,14 +136,14 @@ def test_make_batch_flips_differ_between_batches():
 
 def test_make_batch_streamed_equals_in_memory():
     source = numbered()
-    lazy = examples.Streamed(
+    lazy = Streamed(
         fetch=lambda numbers: numbers,
         decode=lambda number: source.examples[number],
         indices=np.arange(10),
         example_shape=source.shape,
         origin="numbers",
     )
-    streamed = examples.Source("lazy", source.labels, source.class_names, lazy)
+    streamed = Source("lazy", source.labels, source.class_names, lazy)
     images = [batch(s, 1, horizontal_flip=True)["image"] for s in (source, streamed)]
     np.testing.assert_array_equal(*images)
 

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from jaxgan.config import KEYS
+from jaxgan.config.config import KEYS
 from jaxgan.monitor.doctor import RULES, SEVERITIES, Advice, Finding, diagnose
 from jaxgan.monitor.doctor.advice import ADVICE
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.doctor_report import degraded, first_problem, history, in_time, published_halves, read_published
+from benchmarks.doctor.report import degraded, first_problem, history, in_time, published_halves, read_published
 from jaxgan.monitor.doctor import SEVERITIES, Doctor, diagnose
-from jaxgan.monitor.doctor.recorded import rows_of
+from jaxgan.monitor.doctor.curve import rows_of
 
 PUBLISHED = Path(__file__).resolve().parents[1] / "data" / "published_runs.json.gz"
 

@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 
 from jaxgan.monitor.doctor.advice import ADVICE
+from jaxgan.monitor.doctor.curve import History, rows_of
 from jaxgan.monitor.doctor.findings import Finding, worse
-from jaxgan.monitor.doctor.recorded import History, rows_of
+from jaxgan.monitor.doctor.history import Run
 from jaxgan.monitor.doctor.rules import RULES
-from jaxgan.monitor.doctor.run import Run
 
 
 def diagnose(history: History, loss: str | None = None, num_classes: int = 0) -> list[Finding]:

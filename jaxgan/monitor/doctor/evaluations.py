@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from jaxgan.monitor.doctor import thresholds as t
-from jaxgan.monitor.doctor.run import Run, Sign
+from jaxgan.monitor.doctor.history import Run, Sign
 
 
 def late_degradation(run: Run, held: int) -> Sign | None:

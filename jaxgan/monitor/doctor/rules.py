@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxgan.monitor.doctor import thresholds as t
 from jaxgan.monitor.doctor.evaluations import ignored_condition, late_degradation, latest, memorization
-from jaxgan.monitor.doctor.run import RELATIVISTIC, Run, Sign
+from jaxgan.monitor.doctor.history import RELATIVISTIC, Run, Sign
 
 
 class Rule(NamedTuple):

@@ -1,9 +1,9 @@
 """Every number that a verdict rests on, and what it was fitted on.
 
 P: the fitting half of 32 published runs (StudioGAN's logs: 5 of 17 ended at 1.5 times their best FID or worse).
-B: the fitting half of `benchmarks.doctor_rows` (30 runs broken in 10 ways, 32 healthy ones of 8 configurations).
+B: the fitting half of `benchmarks.doctor.rows` (30 runs broken in 10 ways, 32 healthy ones of 8 configurations).
 A priori: by what the number means; no run of a fitting half shows the failure.
-`python -m benchmarks.doctor_report` tells what the other halves say of them.
+`python -m benchmarks.doctor.report` tells what the other halves say of them.
 """
 
 # No verdict in the first few hundred steps ("Keep Calm and train a GAN", section 7).

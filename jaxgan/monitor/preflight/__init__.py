@@ -1,11 +1,11 @@
 """What can be told before the first step: numbers of data, batches and new networks, and checks of these numbers.
 
-The facts are pure functions of arrays; `remarks` makes sentences of those that are off. `jaxgan.preflight` collects
-them for a run.
+The facts are pure functions of arrays; `remarks` makes sentences of those that are off. `jaxgan.training.preflight`
+collects them for a run.
 """
 
 from jaxgan.monitor.preflight.checks import CHECKS, Check, Remark, remarks
-from jaxgan.monitor.preflight.facts import Facts, of_batches, of_images, of_labels, of_networks, of_points
+from jaxgan.monitor.preflight.measurements import Facts, of_batches, of_images, of_labels, of_networks, of_points
 
 __all__ = [
     "CHECKS",

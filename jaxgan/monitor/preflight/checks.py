@@ -45,7 +45,7 @@ def remarks(facts: Mapping[str, float]) -> list[Remark]:
     return found
 
 
-# "Measured" is over every configuration of configs/ and the healthy runs of benchmarks/doctor_rows.py, with random
+# "Measured" is over every configuration of configs/ and the healthy runs of benchmarks/doctor/rows.py, with random
 # images in place of data that need a download. A threshold without a figure is a priori, by what it means.
 
 # Of half the range. Measured: a pixel varies by 0.19 (of ones alone) and more, all values by 0.49 and more.
@@ -55,7 +55,7 @@ ONE_VALUE = 0.97  # share of all values; measured: 0.81 of the digits is black, 
 BLANK, COPIES = 0.05, 0.05  # shares of the images; measured: none
 # Standard deviation and mean of points; measured: 0.7 and 2.9. Networks start with values around 1.
 POINTS_SMALL, POINTS_LARGE = 0.05, 20.0
-# Images. 100 were memorized without augmentation (`small_data` of benchmarks/doctor_rows.py); the 390 of one digit are
+# Images. 100 were memorized without augmentation (`small_data` of benchmarks/doctor/rows.py); the 390 of one digit are
 # not few by this.
 FEW = 300
 # Examples whose statistics batch norm takes. Wu & He 2018, https://arxiv.org/abs/1803.08494, have an error on ImageNet

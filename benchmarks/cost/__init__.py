@@ -1,0 +1,1 @@
+"""What a part of jaxgan costs."""

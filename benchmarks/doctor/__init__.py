@@ -1,0 +1,1 @@
+"""How the doctor's thresholds were found."""

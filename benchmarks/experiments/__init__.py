@@ -1,0 +1,1 @@
+"""Trainings that show what a technique does."""

@@ -1,0 +1,1 @@
+"""The same mathematics as PyTorch, step for step."""

@@ -1,0 +1,1 @@
+"""Step times of jaxgan and PyTorch, in turn."""

@@ -1,0 +1,277 @@
+"""Checks of what a configuration combines: each refusal one sentence that says why, and what to change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from jaxgan.config.data import DataConfig
+from jaxgan.config.evaluation import EvalConfig
+from jaxgan.config.loss import AugmentConfig, LossConfig, RegularizersConfig, TargetsConfig
+from jaxgan.config.model import ModelConfig
+from jaxgan.config.train import TrainConfig
+from jaxgan.errors import UserError
+
+
+def check_architecture(data: DataConfig, model: ModelConfig, train: TrainConfig) -> None:
+    """Refuses networks that cannot make such data, and batch norm of one example, which for D is a pack."""
+    from jaxgan.architectures import ARCHITECTURES
+
+    if data.source == "synthetic":
+        if model.architecture != "mlp":
+            raise UserError(f"model.architecture {model.architecture!r} makes images; synthetic points need 'mlp'.")
+        if model.output != "linear":
+            raise UserError(f"model.output {model.output!r} is bounded; synthetic points need 'linear'.")
+    if data.image_size and data.source != "synthetic":
+        # Channels come from the source; build() checks again with the real shape.
+        ARCHITECTURES[model.architecture].check(
+            (data.image_size, data.image_size, 1),
+            model.channel_multipliers,
+            model.g_kernel_sizes,
+            model.d_kernel_sizes,
+        )
+    # Its moments are those of the whole batch, over all devices, or of one part where gradients accumulate.
+    examples = train.batch_size // train.accumulate
+    packed = model.d_batch_norm and examples // model.packing < 2
+    if packed or (model.g_batch_norm and examples < 2):
+        groups = {"train.accumulate": train.accumulate, "model.packing": model.packing if examples > 1 else 1}
+        of = " and ".join([f"is {train.batch_size}", *(f"{key} {n}" for key, n in groups.items() if n > 1)])
+        what = f"packs of {model.packing} examples" if groups["model.packing"] > 1 else "examples"
+        raise UserError(f"train.batch_size {of}: batch norm needs at least 2 {what} at once.")
+
+
+def check_regularizers(model: ModelConfig, loss: LossConfig, regularizers: RegularizersConfig) -> None:
+    """Refuses penalties and constraints that the model undoes or makes undefined, and a G without a loss."""
+    penalties = regularizers.gradient_penalties
+    if model.d_batch_norm and penalties:
+        raise UserError(
+            "model.d_batch_norm couples the examples of a batch, so the per-example gradients of"
+            f" {_keys('regularizers', penalties)} are undefined; switch one of them off."
+        )
+    if regularizers.clip and model.d_spectral_norm:
+        raise UserError(
+            f"regularizers.clip is {regularizers.clip}, but model.d_spectral_norm divides the scale of D's weights out"
+            " again, so that clipping them constrains nothing; set clip to 0 or d_spectral_norm to False."
+        )
+    classes = model.d_conditioning == "auxiliary" and loss.class_weight
+    if not (loss.g_adversarial_weight or regularizers.feature_matching or classes):
+        raise UserError(
+            "loss.g_adversarial_weight is 0, which leaves the generator without a loss: give"
+            " regularizers.feature_matching a weight, or loss.class_weight with model.d_conditioning 'auxiliary'."
+        )
+
+
+def check_targets(loss: LossConfig, targets: TargetsConfig) -> None:
+    """Refuses tricks with labels for losses that have none."""
+    from jaxgan.techniques.losses import LOSSES
+
+    if LOSSES[loss.name].term is not None:
+        return
+    having = ", ".join(name for name, other in LOSSES.items() if other.term)
+    if targets.label_tricks:
+        raise UserError(
+            f"{_keys('targets', targets.label_tricks)} would move the target labels 1 and 0, but loss.name"
+            f" {loss.name!r} has none, it compares the logits themselves; losses with targets are {having}."
+        )
+    if targets.traced and not targets.instance_noise_steps:
+        raise UserError(
+            f"targets.traced is True, but there is no trick to keep: loss.name {loss.name!r} has no target labels, and"
+            f" targets.instance_noise_steps is 0; losses with targets are {having}."
+        )
+
+
+def check_augment(data: DataConfig, loss: LossConfig, augment: AugmentConfig) -> None:
+    """Refuses augmentation of points, and its adaptation where D's sign says nothing."""
+    from jaxgan.techniques.losses import LOSSES
+
+    if augment.policy and data.source == "synthetic":
+        raise UserError(f"augment.policy {augment.policy} is for images, but synthetic data are points; set it to ().")
+    if augment.ada and LOSSES[loss.name].boundary is None:
+        having = ", ".join(name for name, other in LOSSES.items() if other.boundary is not None)
+        raise UserError(
+            "augment.ada reads from the sign of D's logits whether D overfits, but with loss.name"
+            f" {loss.name!r} only differences of logits mean something; losses with a sign are {having}."
+        )
+
+
+def check_conditioning(model: ModelConfig, loss: LossConfig, targets: TargetsConfig) -> None:
+    """Refuses the weight of a class loss that is not there, and what the cross entropy over classes and "generated"
+    leaves no place for."""
+    if loss.class_weight != LossConfig.class_weight and model.d_conditioning != "auxiliary":
+        raise UserError(
+            f"loss.class_weight is {loss.class_weight}, but only model.d_conditioning 'auxiliary' has a class loss to "
+            f"weigh: leave it at {LossConfig.class_weight}."
+        )
+    if model.d_conditioning != "class_fake":
+        return
+    if loss.name != "non_saturating":
+        raise UserError(
+            f"loss.name is {loss.name!r}, but with model.d_conditioning 'class_fake' the loss is the cross entropy "
+            "over all classes and 'generated': leave it at 'non_saturating', whose place it takes."
+        )
+    if targets.label_tricks or targets.traced:
+        names = _keys("targets", targets.label_tricks or ("traced",))
+        raise UserError(
+            f"{names} would move the targets 1 and 0, but with model.d_conditioning 'class_fake' the targets are "
+            "classes."
+        )
+
+
+def check_eval(data: DataConfig, model: ModelConfig, evaluation: EvalConfig) -> None:
+    """Refuses the accuracy of classes that nothing was made for, or that no network tells apart.
+
+    Of a run with evaluations, also what `check_scores` does.
+    """
+    if evaluation.every:
+        check_scores(data, model, evaluation)
+    if "class_accuracy" not in evaluation.metrics:
+        return
+    if model.g_conditioning == "none":
+        raise UserError(
+            "eval.metrics has 'class_accuracy', but an unconditional generator is asked for no class: leave it out, or "
+            "set model.g_conditioning and model.d_conditioning."
+        )
+    if evaluation.features != "classifier" or data.source == "synthetic":
+        raise UserError(
+            f"eval.metrics has 'class_accuracy', but eval.features is {evaluation.features!r} and data.source "
+            f"{data.source!r}: the classes are those of eval.features 'classifier', of images."
+        )
+
+
+def check_scores(data: DataConfig, model: ModelConfig, evaluation: EvalConfig, folder: bool = False) -> None:
+    """Refuses scores that cannot be computed, of a run's generator or else of a folder of images."""
+    e = evaluation
+    if not e.metrics:
+        raise UserError("eval.metrics is empty, so that there is nothing to compute: name some.")
+    if data.source == "synthetic":
+        check_points(e.metrics, f"data.source {data.source!r}")
+    if e.num_real:
+        check_number(e.metrics, e.num_real, "eval.num_real")
+    if folder and "class_accuracy" in e.metrics:
+        raise UserError(
+            "eval.metrics has 'class_accuracy', but images of a folder were made for no class: leave it out."
+        )
+    if folder:
+        return
+    check_number(e.metrics, e.num_samples, "eval.num_samples")
+    if e.weights == "recalibrated" and not model.g_batch_norm:
+        raise UserError("eval.weights is 'recalibrated', but the generator has no batch norm: set it to 'ema'.")
+
+
+def check_number(metrics: tuple[str, ...], number: int, what: str) -> None:
+    """Refuses fewer examples than a metric needs."""
+    from jaxgan.metrics import METRICS
+
+    for name in metrics:
+        if name in METRICS and number < METRICS[name].fewest:
+            raise UserError(f"{what} is {number}, but {name!r} of eval.metrics needs {METRICS[name].fewest} or more.")
+
+
+def check_points(metrics: tuple[str, ...], what: str) -> None:
+    """Refuses metrics of logits for points, which are compared as they are."""
+    from jaxgan.metrics import METRICS
+
+    for name in metrics:
+        if name in METRICS and "logits" in METRICS[name].needs:
+            raise UserError(
+                f"eval.metrics has {name!r}, which a network sees in images, but {what} is points: leave it out."
+            )
+
+
+def check_parts(config) -> None:
+    """Refuses groups of examples that the batch does not hold evenly, and what needs the whole batch at once."""
+    model, train, regularizers = config.model, config.train, config.regularizers
+    check_groups(config, 1)
+    coupled = coupled_terms(config)
+    if train.accumulate > 1 and coupled:
+        raise UserError(
+            f"train.accumulate is {train.accumulate}, but {' and '.join(coupled)} "
+            f"need{'' if len(coupled) > 1 else 's'} the whole batch at once: set it to 1."
+        )
+    if regularizers.interval > 1 and train.steps_per_call > 1:
+        raise UserError(
+            f"regularizers.interval is {regularizers.interval} and train.steps_per_call {train.steps_per_call}: which "
+            "steps have the penalty is decided between calls, so set one of them to 1."
+        )
+    for key, every in (
+        ("eval.every", config.eval.every),
+        ("monitor.histograms_every", config.monitor.histograms_every),
+    ):
+        if every % train.steps_per_call:
+            raise UserError(f"{key} is {every}: it must be a multiple of train.steps_per_call, {train.steps_per_call}.")
+    if model.packing > 1 and model.minibatch_stddev:
+        raise UserError(
+            f"model.packing is {model.packing} and model.minibatch_stddev {model.minibatch_stddev}: both let D compare "
+            "examples; use one of them."
+        )
+    if model.packing > 1 and config.infogan.on:
+        raise UserError(
+            f"model.packing is {model.packing}: codes cannot be read from examples judged as one; set it to 1, or"
+            " infogan.categorical to () and infogan.continuous to 0."
+        )
+
+
+def check_groups(config, devices: int) -> None:
+    """Refuses a batch whose share of each device, in each part of it, does not divide into D's groups of examples."""
+    train, named = config.train, _groups(config)
+    unit = devices * math.prod(named.values())
+    if train.batch_size % unit:
+        of = " x ".join(f"{key} {value}" for key, value in named.items() if value > 1)
+        by = f"{of} x {devices} devices" if devices > 1 else of
+        raise UserError(f"train.batch_size is {train.batch_size}: it must be a multiple of {unit} ({by}).")
+
+
+def groups_in_batch(config) -> int:
+    """How many equal groups of examples the batch has, none of which may be divided among devices."""
+    return config.train.batch_size // math.prod(_groups(config).values())
+
+
+def _groups(config) -> dict[str, int]:
+    stddev = config.model.minibatch_stddev
+    named = {"train.accumulate": config.train.accumulate, "model.packing": config.model.packing}
+    return named | ({"model.minibatch_stddev": stddev} if stddev else {})
+
+
+def coupled_terms(config) -> list[str]:
+    """The parts of the losses in which the examples of the whole batch meet, so that devices have to."""
+    from jaxgan.techniques.losses import LOSSES
+
+    there = [f"loss.name {config.loss.name!r}"] if LOSSES[config.loss.name].coupled else []
+    names = ("dragan", "lecam", "feature_matching")
+    return there + [f"regularizers.{name}" for name in names if getattr(config.regularizers, name)]
+
+
+def without_effect(config) -> Iterator[str]:
+    """Sentences about keys that were changed though nothing reads them: who set them believes that they do something.
+
+    They are no reason to refuse a run, so that one key can be swept over configurations of which not all have it.
+    """
+    model, infogan, targets, augment = config.model, config.infogan, config.targets, config.augment
+    noise = targets.instance_noise or targets.traced
+    read = {
+        "model.g_kernel_sizes": (model.architecture != "mlp", "mlp has no convolutions"),
+        "model.d_kernel_sizes": (model.architecture != "mlp", "mlp has no convolutions"),
+        "model.embedding_dim": (model.g_conditioning != "none", "model.g_conditioning is 'none'"),
+        "infogan.distribution": (infogan.continuous, "infogan.continuous is 0"),
+        "infogan.weight": (infogan.on, "there are no codes"),
+        "infogan.learning_rate": (infogan.on, "there are no codes"),
+        "targets.instance_noise_steps": (noise, "targets.instance_noise is 0"),
+        "augment.p": (augment.policy, "augment.policy is empty"),
+        "augment.ada_target": (augment.ada, "augment.ada is False"),
+        "augment.ada_kimg": (augment.ada, "augment.ada is False"),
+        "monitor.max_attempts": (config.monitor.on_finding == "roll_back", "monitor.on_finding is not 'roll_back'"),
+    } | {
+        f"{section}.{name}": (getattr(config, section).schedule != "constant", f"{section}.schedule is 'constant'")
+        for section in ("g_optim", "d_optim")
+        for name in ("schedule_steps", "schedule_end")
+    }
+    for key, (is_read, why) in read.items():
+        section, _, name = key.partition(".")
+        values = getattr(config, section)
+        value = getattr(values, name)
+        if not is_read and value != getattr(type(values), name):
+            yield f"{key} is {value!r}, but {why}, so that it has no effect."
+
+
+def _keys(section: str, names: tuple[str, ...]) -> str:
+    return " and ".join(f"{section}.{name}" for name in names)

@@ -1,0 +1,178 @@
+"""Data sets that TFDS has prepared on disk as array_record: read without TensorFlow, never downloaded."""
+
+import difflib
+import hashlib
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from jaxgan.data.images import flatten, open_image, resize, with_channels
+from jaxgan.data.source import CHUNK, Request, Source, Streamed, first_line
+from jaxgan.errors import UnknownSplitError, UserError
+
+
+def prepared(request: Request) -> Source:
+    """The split of a prepared image data set, such as `train` or `train[:10%]`.
+
+    `data_dir` is TFDS' directory (empty for its default). The feature `image` is read, and `label` if it
+    is a class label. Pixels are as stored: unlike in a folder, EXIF orientation is not applied.
+
+    Raises:
+      UserError: for an unknown or unprepared data set, another file format than array_record, an unknown
+        split, no `image` of 8 or 16 bits, damaged files, or images of unlike size with `image_size` 0.
+    """
+    builder = _builder(request)
+    image, label = _features(builder, request.name)
+    name, size = f"tfds/{request.name}", request.image_size
+    reader = _Reader(builder, request)
+    channels = 1 if image.shape[-1] == 1 else 3
+    height, width = (size, size) if size else image.shape[:2]
+    measure = height is None or width is None
+    class_names = tuple(label.names) if label else ()
+    labels, sizes = np.zeros(len(reader), np.int32), set()
+    contents = hashlib.sha256()
+    if not (label or measure):  # then nothing is read here, and the files stand for what is in them
+        contents.update(reader.files().encode())
+    # One pass over the encoded examples; their pixels are not decoded.
+    for start in range(0, len(reader) if label or measure else 0, CHUNK):
+        batch = reader.fetch(list(range(start, min(start + CHUNK, len(reader)))))
+        for example in batch:
+            contents.update(hashlib.sha256(example["image"]).digest())
+        if label:
+            labels[start : start + CHUNK] = [example["label"] for example in batch]
+        if measure:
+            sizes |= {open_image(example["image"]).size for example in batch}
+        logging.log_every_n_seconds(logging.INFO, "read %d of %d labels", 10, start, len(reader))
+    if len(sizes) > 1:
+        raise UserError(f"The images of {name} come in {len(sizes)} sizes: set an image_size above 0.")
+    if sizes:
+        width, height = sizes.pop()
+    if (labels < 0).any():  # TFDS marks withheld labels by -1
+        logging.warning("%s %s has examples without a label: treated as unlabelled", name, request.split)
+        labels, class_names = np.zeros(len(reader), np.int32), ()
+
+    def decode(example: dict[str, Any]) -> np.ndarray:
+        try:
+            pixels = flatten(open_image(example["image"]))
+        except Exception as error:  # Pillow's decoders raise nearly anything on broken data
+            raise UserError(
+                f"An image of {name} cannot be decoded ({first_line(error)}); {_remedy(request)}."
+            ) from None
+        return with_channels(resize(pixels, size) if size else pixels, channels)
+
+    shape = (height, width, channels)
+    streamed = Streamed(reader.fetch, decode, np.arange(len(reader)), shape, contents.hexdigest())
+    return Source(name, labels, class_names, streamed)
+
+
+class _Reader:
+    """The encoded examples of one split, by number, from any thread."""
+
+    def __init__(self, builder: Any, request: Request):
+        import tensorflow_datasets as tfds
+
+        self._request = request
+        self._lock = threading.Lock()  # a prefetching thread and an evaluation may read at once
+        name, split = f"tfds/{request.name}", request.split
+        try:
+            promised = builder.info.splits[split].num_examples
+        except (KeyError, ValueError) as error:
+            known = ", ".join(builder.info.splits)
+            raise UnknownSplitError(
+                f"{name} cannot give the split {split!r}, it has {known} ({first_line(error)})."
+            ) from None
+        if promised == 0:
+            raise UserError(f"The split {split!r} of {name} is empty.")
+        self._builder = builder
+        self._stored = builder.as_data_source(split=split, decoders={"image": tfds.decode.SkipDecoding()})
+        if len(self._stored) != promised:
+            raise UserError(
+                f"The split {split!r} of {name} should have {promised} examples, but {len(self._stored)} are stored; "
+                f"{_remedy(request)}."
+            )
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def files(self) -> str:
+        """The files of the split, with their size and when they were written."""
+        split = self._request.split
+        stats = [(Path(path).name, Path(path).stat()) for path in self._builder.info.splits[split].filepaths]
+        stored = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+        return repr((self._builder.info.full_name, split, stored))
+
+    def fetch(self, numbers: list[int]) -> list[dict[str, Any]]:
+        """The examples of these numbers, `image` still encoded."""
+        try:
+            with self._lock:
+                return list(self._stored.__getitems__(numbers))
+        except (RuntimeError, OSError, IndexError) as error:
+            name = f"tfds/{self._request.name}"
+            raise UserError(
+                f"The files of {name} cannot be read ({first_line(error)}); {_remedy(self._request)}."
+            ) from None
+
+
+def _builder(request: Request) -> Any:
+    """TFDS' builder of a data set that is prepared, as array_record."""
+    import tensorflow_datasets as tfds
+
+    name, data_dir = request.name, str(Path(request.data_dir).expanduser()) if request.data_dir else None
+    # TFDS would fetch what a namespace ("huggingface:mnist") stands for.
+    if not re.fullmatch(r"[A-Za-z]\w*(/[^:]+)?(:[\d.*]+)?", name):
+        raise UserError(
+            f"{name!r} is no name of a TFDS data set: it reads like 'fashion_mnist' or 'name/config:1.0.0'."
+        )
+    present = _present(data_dir or tfds.core.constants.DATA_DIR)
+    there = f"prepared in {data_dir or 'the default data_dir'}: {', '.join(present) or 'nothing'}"
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except tfds.core.registered.DatasetNotFoundError:
+        names = [path.split(":")[0] for path in present] + tfds.list_builders(with_community_datasets=False)
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise UserError(f"TFDS knows no data set {name!r} ({there}).{hint}") from None
+    except Exception as error:  # whatever a data set's own code raises, such as AssertionError for a version
+        raise UserError(f"TFDS cannot give the data set {name!r}: {first_line(error)} ({there}).") from None
+    # Not builder.info, which TFDS can fill in from its bucket too.
+    if not (builder.data_path / "dataset_info.json").exists():
+        raise UserError(f"The data set {name!r} is not prepared; {_remedy(request)} ({there}).")
+    file_format = builder.info.file_format.value
+    if file_format != "array_record":
+        raise UserError(f"The data set {name!r} is stored as {file_format}, not array_record; {_remedy(request)}.")
+    return builder
+
+
+def _features(builder: Any, name: str) -> tuple[Any, Any]:
+    """The `image` feature, and the `label` feature or None."""
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    found = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
+    image, label = found.get("image"), found.get("label")
+    if not isinstance(image, tfds.features.Image):
+        raise UserError(
+            f"The data set {name!r} has no feature 'image' that is one: it has {', '.join(found) or 'none'}."
+        )
+    if len(image.shape) != 3 or np.dtype(image.np_dtype) not in (np.uint8, np.uint16):
+        raise UserError(
+            f"The images of {name!r} have shape {image.shape} and type {np.dtype(image.np_dtype)}: "
+            "they must be [H, W, C] with 8 or 16 bits."
+        )
+    return image, label if isinstance(label, tfds.features.ClassLabel) else None
+
+
+def _present(data_dir: str) -> list[str]:
+    """What is prepared in TFDS' directory, such as "fashion_mnist:3.0.1"."""
+    root = Path(data_dir).expanduser()
+    found = [p.parent.relative_to(root) for depth in ("*/*", "*/*/*") for p in root.glob(f"{depth}/dataset_info.json")]
+    return sorted(f"{path.parent.as_posix()}:{path.name}" for path in found)
+
+
+def _remedy(request: Request) -> str:
+    where = f" --data_dir={request.data_dir}" if request.data_dir else ""
+    return f"prepare it with `tfds build {request.name}{where} --file_format=array_record`"

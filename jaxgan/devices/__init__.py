@@ -1,0 +1,1 @@
+"""Maps work over devices, and joins what the devices computed."""

@@ -1,0 +1,1 @@
+"""Scores a run, a checkpoint or a folder of images."""

@@ -1,0 +1,139 @@
+"""What the rules look at: a run's curves so far and what is known of its game."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxgan.monitor.doctor import thresholds as t
+from jaxgan.monitor.doctor.curve import Curve
+
+LOWER_IS_BETTER = ("fd", "fid", "kid", "swd")
+HIGHER_IS_BETTER = ("is", "inception", "precision", "recall", "density", "coverage", "modes", "diversity", "high")
+# Where logits have no zero, D's scores say nothing, and a loss of 0 is nothing special.
+WITHOUT_LEVEL = ("wasserstein",)
+RELATIVISTIC = ("relativistic_paired", "relativistic_average")
+
+
+class Sign(NamedTuple):
+    """What a rule sees at the latest step."""
+
+    severity: str
+    step: float  # where it began, as far as the curves say
+    evidence: dict[str, float]
+
+
+class Run:
+    """The curves up to `now`, and how a rule reads them."""
+
+    def __init__(self, loss: str | None = None, num_classes: int = 0):
+        self.loss, self.num_classes = loss, num_classes
+        self.now = -1
+        self.bad: tuple[str, ...] = ()  # names of what is not finite at this step
+        self._curves: dict[str, Curve] = {}
+        self._medians: dict[str, float | None] = {}  # of this step, since several rules ask for them
+        self._negative = False  # whether D's loss ever was
+
+    def record(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Takes what was recorded at a step; values that are not finite go into `bad` and no curve."""
+        self.now, self._medians = step, {}
+        self.bad = tuple(sorted(name for name, value in scalars.items() if not np.isfinite(value)))
+        for name, value in scalars.items():
+            if np.isfinite(value):
+                self._curves.setdefault(name, Curve()).append(step, float(value))
+        self._negative |= scalars.get(self.d_loss, 0) < 0
+
+    @property
+    def names(self) -> list[str]:
+        """Of the curves that there are."""
+        return sorted(self._curves)
+
+    @property
+    def window(self) -> float:
+        """Length of "lately" in steps: it grows with the run, so that a long one is not judged by a moment."""
+        return max(t.WINDOW, t.WINDOW_SHARE * self.now)
+
+    def lately(self, name: str) -> np.ndarray | None:
+        """The values in the window, or None where there are too few of them or it is too early for a verdict."""
+        curve = self._curves.get(name)
+        if curve is None or len(curve) < t.WINDOW_POINTS or self.now < t.PATIENCE:
+            return None
+        values = curve.since(self.now - self.window, t.WINDOW_POINTS)
+        # A curve that is recorded no more says nothing of now.
+        return values if curve.steps[-1] > self.now - self.window else None
+
+    def median(self, name: str) -> float | None:
+        """Of the values in the window."""
+        if name not in self._medians:
+            values = self.lately(name)
+            self._medians[name] = None if values is None else float(np.median(values))
+        return self._medians[name]
+
+    @property
+    def began(self) -> float:
+        """Where something probably began that the median in the window shows first now: in the middle of it."""
+        return self.now - self.window / 2
+
+    def at_first(self, name: str) -> float | None:
+        """The median size of the values in the first steps."""
+        curve = self._curves.get(name)
+        if curve is None:
+            return None
+        early = int(np.searchsorted(curve.steps, max(t.PATIENCE, curve.steps[0]), side="right"))
+        return float(np.median(np.abs(curve.values[:early])))
+
+    def curve(self, name: str) -> Curve | None:
+        """All of a curve."""
+        return self._curves.get(name)
+
+    @property
+    def has_level(self) -> bool:
+        """Whether the adversarial loss is bounded below by 0: not if D's loss was ever negative, if it is not named."""
+        if self.loss is not None:
+            return self.loss not in WITHOUT_LEVEL
+        return not self._negative
+
+    @property
+    def d_loss(self) -> str:
+        """The name of D's loss: of its adversarial terms alone if they are recorded."""
+        return "loss/d_adversarial" if "loss/d_adversarial" in self._curves else "loss/d"
+
+    def evaluations(self) -> dict[str, tuple[Curve, int]]:
+        """The scores of quality, with 1 where lower is better and -1 where higher is.
+
+        Distances between distributions if there are any, for they see every fault; else all others.
+        """
+        lower, higher = {}, {}
+        for name, curve in self._curves.items():
+            group, _, rest = name.partition("/")
+            word = rest.partition("_")[0]
+            if group == "eval" and word in LOWER_IS_BETTER:
+                lower[name] = (curve, 1)
+            elif group == "eval" and word in HIGHER_IS_BETTER:
+                higher[name] = (curve, -1)
+        return lower or higher
+
+    def stuck(self) -> bool:
+        """Whether there are evaluations and none was ever much better than the first."""
+        curves = self.evaluations().values()
+        return bool(curves) and all(
+            len(curve) >= t.FEW_EVALUATIONS
+            and (curve.values * sign).min() >= curve.values[0] * sign - t.PROGRESS * abs(curve.values[0])
+            for curve, sign in curves
+        )
+
+    def spared(self) -> bool:
+        """Whether evaluations forbid to call a failure what losses and scores look like.
+
+        So it is while there are few of them, or one in the last half of the run was better than all in the first.
+        """
+        for curve, sign in self.evaluations().values():
+            old = int(np.searchsorted(curve.steps, self.now / 2))
+            before, after = curve.values[:old] * sign, curve.values[old:] * sign
+            if len(curve) < t.FEW_EVALUATIONS or not old:
+                return True
+            if len(after) and after.min() < before.min() - t.IMPROVEMENT * abs(before.min()):
+                return True
+        return False

@@ -1,0 +1,149 @@
+"""What a run's directory holds, read as far as it goes."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxgan.config.config import Config
+from jaxgan.metrics.scores import Score
+from jaxgan.monitor.curves import read_metrics
+from jaxgan.monitor.doctor import Finding, diagnose, first_problem, span, words
+from jaxgan.monitor.doctor.thresholds import PATIENCE
+from jaxgan.monitor.panels import best, curve, direction
+from jaxgan.monitor.panels import history as curves_of
+from jaxgan.monitor.preflight import Remark
+from jaxgan.runs import directory as workdirs
+from jaxgan.runs import rollback, score_log
+from jaxgan.runs.rollback import Attempt
+from jaxgan.training import preflight
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run, finished or not.
+
+    Attributes:
+      workdir: its directory.
+      name: of the directory, or more of its path where several runs have to be told apart.
+      config, example, environment, intervention: its `config.json`, the last one for a run that goes on where another
+        was rolled back.
+      rows: of its `metrics.jsonl`.
+      scores: of its `evaluation.jsonl`, in order; the last word on a step counts.
+      findings: the doctor's.
+      remarks: of before the first step.
+      running: whether a process is at it.
+    """
+
+    workdir: Path
+    name: str
+    config: Config
+    example: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+    scores: Sequence[Score]
+    findings: Sequence[Finding]
+    remarks: Sequence[Remark]
+    running: bool
+    intervention: Mapping[str, Any]
+
+    @property
+    def step(self) -> int:
+        """The last one on record."""
+        return self.rows[-1]["step"] if self.rows else 0
+
+    @property
+    def names(self) -> list[str]:
+        """Of its scalars."""
+        return sorted({name for row in self.rows for name in row} - {"step"})
+
+
+def read(workdir: str | os.PathLike, name: str = "") -> Run:
+    """Reads a run, of which nothing but `config.json` needs to be there, and has the doctor look at it.
+
+    Raises:
+      UserError: there is none, or it is damaged.
+    """
+    workdir = Path(workdir)
+    record = workdirs.read(workdir)
+    path = workdir / "metrics.jsonl"
+    rows = read_metrics(path) if path.exists() else []
+    latest: dict[Any, Score] = {}
+    for by, score in score_log.recorded(workdir / score_log.FILE):
+        key = (by, score.name, score.protocol)
+        latest.pop(key, None)
+        latest[key] = score
+    config, example = record["config"], record["example"]
+    return Run(
+        workdir,
+        name or workdir.resolve().name,
+        config,
+        example,
+        record["environment"],
+        rows,
+        list(latest.values()),
+        diagnose(curves_of(rows), config.loss.name, len(example.get("classes", []))),
+        preflight.recorded(workdir),
+        workdirs.is_locked(workdir),
+        record.get(workdirs.INTERVENTION, {}),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """The page's first sentence, a severity for its color, and what else is to be known at once."""
+
+    severity: str
+    text: str
+    facts: tuple[str, ...]
+
+
+def verdict(run: Run) -> Verdict:
+    """What is to be thought of a run: its findings in a sentence, how far it came, and its best score."""
+    origin = [rollback.sentence(run.intervention)] if run.intervention else []
+    facts = (*origin, _progress(run), *_quality(run))
+    for severity, opening in (("problem", "Something is wrong"), ("warning", "Keep an eye on it")):
+        kinds = [f"{words(f.kind)} {span(f)}" for f in run.findings if f.severity == severity]
+        if kinds:
+            return Verdict(severity, f"{opening}: {'; '.join(kinds)}.", facts)
+    if not run.rows:
+        return Verdict("info", "Nothing was recorded yet.", facts)
+    if run.step < PATIENCE:
+        return Verdict("info", "Too early for a verdict: the first few hundred steps say little.", facts)
+    return Verdict("good", "No problem found.", facts)
+
+
+def _progress(run: Run) -> str:
+    done, total = run.step, run.config.train.num_steps
+    if child := rollback.child_of(run.workdir):
+        return f"Rolled back at step {done:,} of {total:,}: the run goes on in {child.relative_to(run.workdir)}."
+    if done >= total:
+        return f"Complete: {total:,} steps."
+    if run.running:
+        return f"Running: step {done:,} of {total:,}."
+    ended = score_log.why_ended(run.workdir / score_log.FILE, run.config.eval, done)
+    if ended:
+        return f"Ended early at step {done:,} of {total:,}: {ended[1]}."
+    problem = first_problem(run.findings)
+    attempt = Attempt(run.workdir, run.config, run.intervention.get("attempt", 0))
+    if problem and rollback.why_stopped(attempt, problem):
+        return f"Ended early at step {done:,} of {total:,} (monitor.on_finding): {words(problem.kind)} {span(problem)}."
+    return f"Not finished: the last record is of step {done:,} of {total:,}."
+
+
+def _quality(run: Run) -> list[str]:
+    """Of the score by which the best checkpoint is kept, or else the first two evaluations: the best and the last."""
+    known = [name for name in run.names if direction(name)]
+    scores = score_log.training_scores(run.workdir / score_log.FILE, run.config.eval.best_metric)
+    found = []
+    for name in [scores[-1].tag] if scores and scores[-1].tag in known else known[:2]:
+        steps, values = curve(run.rows, name)
+        i = best(steps, values, direction(name))
+        if i is not None:
+            last = "" if i == len(values) - 1 else f", {values[-1]:.4g} at the end"
+            label = name.removeprefix("eval/")
+            found.append(f"Best {label}: {values[i]:.4g} at step {steps[i]:,}{last} ({direction(name)} is better).")
+    return found

@@ -1,0 +1,233 @@
+"""What follows a problem: the run ends, or goes on from its best checkpoint in a directory inside of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxgan.runs import score_log
+from jaxgan.runs import directory as workdirs
+from jaxgan.runs.checkpoints import Checkpoints, reaches_back
+from jaxgan.config.config import Config
+from jaxgan.errors import UserError
+from jaxgan.monitor.doctor import Finding, span, words
+from jaxgan.runs.directory import INTERVENTION
+
+# What is changed, by the kind of finding; nothing that alters the state's structure, or that has to be compiled anew.
+# Learning rates are halved, and eps raised to EPS. docs/doctor.md says on whose advice. Kinds that are not here are no
+# problem ever, or come from the data or from a fault, which no learning rate cures.
+BOTH = ("g_optim.learning_rate", "d_optim.learning_rate")
+CHANGES: dict[str, tuple[str, ...]] = {
+    "non_finite": (*BOTH, "g_optim.eps", "d_optim.eps"),
+    "discriminator_too_strong": ("d_optim.learning_rate",),
+    "generator_too_strong": ("g_optim.learning_rate",),
+    "vanishing_gradient": ("d_optim.learning_rate",),
+    "d_loss_near_zero": ("d_optim.learning_rate",),
+    "exploding_loss": (*BOTH, "g_optim.eps", "d_optim.eps"),
+    "mode_collapse": ("g_optim.learning_rate",),
+    "runaway_samples": ("g_optim.learning_rate",),
+    "imbalance": ("d_optim.learning_rate",),
+    "late_degradation": BOTH,
+}
+EPS = 1e-6
+
+
+class Attempt(NamedTuple):
+    """A run, which is the one that was asked for or goes on where that was rolled back.
+
+    Attributes:
+      workdir: its own.
+      config: its own.
+      number: how often it was rolled back before; part of the key of its steps and of the order of its data.
+    """
+
+    workdir: Path
+    config: Config
+    number: int
+
+
+def newest(workdir: Path, config: Config) -> Attempt:
+    """The attempt at which a run goes on.
+
+    Args:
+      workdir: of the run as it was first asked for.
+      config: of that run; later ones have their own changes besides.
+    """
+    number = _number(workdir)
+    while (child := child_of(workdir)) is not None:
+        changes = workdirs.read(child)[INTERVENTION]["changes"]
+        config = _changed(config, {key: new for key, (_, new) in changes.items()})
+        workdir, number = child, number + 1
+    return Attempt(workdir, config, number)
+
+
+def child_of(workdir: Path) -> Path | None:
+    """Where a run goes on that was rolled back; None: it was not."""
+    number = _number(workdir) + 1
+    child = _place(workdir, number)
+    return child if child.is_dir() and _number(child) == number else None
+
+
+def went_on(workdir: Path) -> str:
+    """A sentence that says where a run goes on that was rolled back; empty: it was not."""
+    place = workdir
+    while (child := child_of(place)) is not None:
+        place = child
+    return f"{workdir} was rolled back, and the run goes on in {place}." if place != workdir else ""
+
+
+def intervention(workdir: Path) -> dict[str, Any]:
+    """What was changed in a run that goes on where another was rolled back; empty for any other run."""
+    if not (workdir / "config.json").exists():
+        return {}
+    return workdirs.read(workdir).get(INTERVENTION, {})
+
+
+def why_ended(attempt: Attempt, step: int, problem: Finding | None) -> str:
+    """Why a run that is at this step does not go on, neither here nor rolled back, as a sentence; empty if it does.
+
+    Args:
+      problem: the doctor's first one up to this step.
+    """
+    done = f"step {step} of {attempt.config.train.num_steps}"
+    stopped = score_log.why_ended(attempt.workdir / score_log.FILE, attempt.config.eval, step)
+    if stopped:
+        return f"{done}, since at step {stopped[0]} {stopped[1]}."
+    if step >= attempt.config.train.num_steps:
+        return f"{done}."
+    if problem is not None and (how := why_stopped(attempt, problem)):
+        return (
+            f"{done}, since at step {problem.reported} there was a problem, {words(problem.kind)} {span(problem)}{how}"
+        )
+    return ""
+
+
+def why_stopped(attempt: Attempt, problem: Finding) -> str:
+    """The end of the sentence that says how a run goes on that a problem stopped; empty if it stops no run."""
+    monitor = attempt.config.monitor
+    warn = "set monitor.on_finding to 'warn'"
+    if monitor.on_finding == "warn":
+        return ""
+    if monitor.on_finding == "stop":
+        return f": {warn} to go on."
+    if problem.kind not in CHANGES:
+        return f", which no learning rate cures: {warn} to go on."
+    if attempt.number >= monitor.max_attempts:
+        return f", in the last of {monitor.max_attempts} attempts: raise monitor.max_attempts, or {warn}, to go on."
+    return ""
+
+
+def roll_back(attempt: Attempt, problem: Finding, rank: tuple[str, str] | None, target: Any) -> Attempt:
+    """Makes the next attempt: its directory, with a changed configuration and the checkpoint that it starts from.
+
+    All of it is there at once or nothing, so that a run that is killed meanwhile comes here again.
+
+    Args:
+      attempt: with the problem; no process writes to its directory.
+      rank: as for `Checkpoints`, of the score by which its best checkpoint is found.
+      target: as for `Checkpoints.restore`.
+    """
+    changes = _changes(attempt.config, problem.kind)
+    config = _changed(attempt.config, {key: new for key, (_, new) in changes.items()})
+    step, number = _origin(attempt, problem, rank, target), attempt.number + 1
+    place = _place(attempt.workdir, number)
+    partial = place.with_name(f".{place.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    record = json.loads((attempt.workdir / "config.json").read_bytes())
+    record |= {
+        "config": config.to_dict(),
+        INTERVENTION: {
+            "attempt": number,
+            "kind": problem.kind,
+            "step": problem.step,
+            "reported": problem.reported,
+            "from_step": step or 0,
+            "changes": changes,
+        },
+    }
+    (partial / "config.json").write_text(json.dumps(record, indent=2) + "\n")
+    if step is not None:
+        _copy(attempt.workdir / "checkpoints" / str(step), partial / "checkpoints" / str(step))
+    try:
+        os.replace(partial, place)
+    except OSError:
+        if not place.exists():  # then it is the disk that fails
+            raise
+        raise UserError(f"{place} is no attempt of this run and stands in the way: move it.") from None
+    return Attempt(place, config, number)
+
+
+def spread(config: Config) -> int:
+    """How many steps lie between the checkpoints of which some stay to roll back to; 0: none do."""
+    return (config.train.checkpoint_every or config.eval.every) if config.monitor.on_finding == "roll_back" else 0
+
+
+def sentence(record: Mapping[str, Any]) -> str:
+    """An intervention to be read."""
+    changes = ", ".join(f"{key} {new:g} in place of {old:g}" for key, (old, new) in record["changes"].items())
+    return (
+        f"Attempt {record['attempt']}: from step {record['from_step']} on with another order of the data"
+        f"{f' and {changes}' if changes else ''}, because of {words(record['kind'])} since step {record['step']}."
+    )
+
+
+def _origin(attempt: Attempt, problem: Finding, rank: tuple[str, str] | None, target: Any) -> int | None:
+    """The step of the best checkpoint, or of the newest from before the problem; None: there is none that is whole."""
+    checkpoints = Checkpoints(attempt.workdir)
+    try:
+        best, steps = checkpoints.best(*rank) if rank else None, checkpoints.steps()
+        # Not those that an interruption has left: the run that nobody interrupted has none of them.
+        every = spread(attempt.config)
+        before = [step for step in steps if step < problem.step and reaches_back(step, steps[-1], every)]
+        for step in [*([] if best is None else [best]), *reversed(before)]:
+            try:
+                checkpoints.restore(target, only=step)
+            except UserError:  # damaged
+                continue
+            return step
+        return None
+    finally:
+        checkpoints.close()
+
+
+def _copy(checkpoint: Path, place: Path) -> None:
+    try:
+        shutil.copytree(checkpoint, place)
+    except shutil.Error as error:  # of all files together, as texts
+        shutil.rmtree(place, ignore_errors=True)
+        raise UserError(f"{checkpoint} cannot be copied to {place}: {error.args[0][0][2]}.") from None
+
+
+def _changes(config: Config, kind: str) -> dict[str, list[float]]:
+    """By key, the value before and after."""
+    changes = {}
+    for key in CHANGES[kind]:
+        section, name = key.split(".")
+        old = getattr(getattr(config, section), name)
+        new = old / 2 if name == "learning_rate" else max(old, EPS)
+        if new != old:
+            changes[key] = [old, new]
+    return changes
+
+
+def _changed(config: Config, values: Mapping[str, float]) -> Config:
+    for key, value in values.items():
+        section, name = key.split(".")
+        config = dataclasses.replace(
+            config, **{section: dataclasses.replace(getattr(config, section), **{name: value})}
+        )
+    return config
+
+
+def _number(workdir: Path) -> int:
+    return intervention(workdir).get("attempt", 0)
+
+
+def _place(workdir: Path, number: int) -> Path:
+    return workdir / f"attempt_{number}"

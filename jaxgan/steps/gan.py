@@ -1,0 +1,297 @@
+"""`GAN`, the frozen bundle of everything static, and `build`, the one place where names become objects."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxgan.architectures import ARCHITECTURES
+from jaxgan.config.config import Config, OptimConfig
+from jaxgan.errors import UserError
+from jaxgan.monitor.gradients import Layer, layers_of
+from jaxgan.steps.state import AveragedNet, GANState, NetState
+from jaxgan.techniques.infogan import HEAD, Codes
+from jaxgan.techniques.label_tricks import TrickHyper
+from jaxgan.techniques.losses import LOSSES, GANLoss
+from jaxgan.techniques.optim import KINDS, OptimHyper, lazy_adam, schedule_factor
+from jaxgan.techniques.penalties import REGULARIZERS, LeCamAverages
+
+Array = jax.Array
+
+
+@flax.struct.dataclass
+class Hyper:
+    """The scalars people sweep, an argument of the step: changing one recompiles nothing, and `vmap` works over it."""
+
+    g_optim: OptimHyper
+    d_optim: OptimHyper
+    ema_decay: Array
+    regularizers: dict[str, Array]  # weights, by name, of those that exist in the program
+    tricks: TrickHyper
+    clip: Array
+    augment_p: Array
+    g_adversarial_weight: Array
+    class_weight: Array
+    info_weight: Array
+    info_optim: OptimHyper
+
+
+@dataclass(frozen=True)
+class GAN:
+    """Everything static about one game. Two of the same configuration compile to the same program."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    loss: GANLoss
+    regularizers: dict[str, Callable[..., Array]]  # gradient penalties
+    interval: int  # of steps with the penalties
+    lecam: bool
+    feature_matching: bool
+    clip: bool
+    label_tricks: bool
+    noise_steps: int  # of instance noise; 0: none
+    packing: int
+    policy: tuple[str, ...]  # of augmentation
+    bounds: tuple[float, float]  # of the examples
+    ada: tuple[float, float, float] | None  # target, kimg and the first probability
+    codes: Codes | None
+    d_conditioning: str
+    g_tx: Callable[[OptimHyper], optax.GradientTransformation]
+    d_tx: Callable[[OptimHyper], optax.GradientTransformation]
+    g_schedule: Callable[[Array], Array]  # completed generator updates -> factor of the learning rate
+    d_schedule: Callable[[Array], Array]
+    shape: tuple[int, ...]  # of one example
+    z_dim: int
+    z_distribution: str
+    num_classes: int  # that both networks are conditioned on; 0: they are called without labels
+    d_steps_per_g_step: int
+    accumulate: int
+    order: str
+    axis_name: str | None  # of the map over devices that the steps run under
+    watch_layers: bool  # whether steps return scalars of each layer
+
+    @cached_property
+    def layers(self) -> dict[str, tuple[Layer, ...]]:
+        """The layers that are watched, of G and of D."""
+        if not self.watch_layers:
+            return {"g": (), "d": ()}
+        g_inputs, d_inputs = _inputs(self)
+        return {
+            "g": layers_of(self.generator, *g_inputs, train=True),
+            "d": layers_of(self.discriminator, *d_inputs, train=True),
+        }
+
+    @property
+    def reads_real(self) -> bool:
+        """Whether G's loss depends on what D says of real examples."""
+        return self.loss.relativistic or self.feature_matching
+
+    @property
+    def input_dim(self) -> int:
+        """How many numbers G makes an example of."""
+        return self.z_dim + (self.codes.width if self.codes else 0)
+
+    @property
+    def d_shape(self) -> tuple[int, ...]:
+        """The shape of what D judges."""
+        return (*self.shape[:-1], self.shape[-1] * self.packing)
+
+
+def build(
+    config: Config,
+    shape: tuple[int, ...],
+    axis_name: str | None = None,
+    generator: nn.Module | None = None,
+    discriminator: nn.Module | None = None,
+    num_classes: int = 0,
+) -> GAN:
+    """The `GAN` of a configuration.
+
+    Args:
+      config: a valid configuration.
+      shape: of one example, (H, W, C) or (features,).
+      axis_name: name of the mapped device axis, or None to call the steps outside of any map.
+      generator, discriminator: the caller's own Linen modules in place of the architecture's, called as
+        `generator(z, train=...)` and `discriminator(x, train=...)`, where the configuration has a conditioning as
+        `generator(z, label, train=...)` and `discriminator(x, label, train=...)`; the latter returns `DOutput` or
+        logits. They may hold variables of any collection but draw no randomness of their own (no dropout).
+      num_classes: of the data; 0: they have no labels.
+
+    Raises:
+      UserError: the architecture cannot make examples of this shape, or not in the range of `model.output`, or there
+        are no classes to be conditioned on.
+    """
+    m, info = config.model, config.infogan
+    _check_data(config, shape, num_classes)
+    num_classes = num_classes if m.g_conditioning != "none" else 0
+    codes: Codes | None = None
+    if info.on:
+        codes = Codes(info.categorical, info.continuous, info.distribution, m.z_dim if info.reconstruct_z else 0)
+    if generator is None or discriminator is None:
+        g, d = _networks(config, shape, axis_name, num_classes, codes)
+        generator = g if generator is None else generator
+        discriminator = d if discriminator is None else discriminator
+    tricks, augment = config.targets, config.augment
+
+    def schedule(o: OptimConfig) -> Callable[[Array], Array]:
+        return lambda step: schedule_factor(o.schedule, step, o.schedule_steps, o.schedule_end)
+
+    return GAN(
+        generator=generator,
+        discriminator=discriminator,
+        loss=LOSSES[config.loss.name],
+        regularizers={name: f for name, f in REGULARIZERS.items() if getattr(config.regularizers, name)},
+        interval=config.regularizers.interval,
+        lecam=bool(config.regularizers.lecam),
+        feature_matching=bool(config.regularizers.feature_matching),
+        clip=bool(config.regularizers.clip),
+        label_tricks=bool(tricks.label_tricks or tricks.traced) and LOSSES[config.loss.name].term is not None,
+        noise_steps=tricks.instance_noise_steps if tricks.instance_noise or tricks.traced else 0,
+        packing=m.packing,
+        policy=augment.policy,
+        bounds=(0.0, 1.0) if m.output == "sigmoid" else (-1.0, 1.0),
+        ada=(augment.ada_target, augment.ada_kimg, augment.first_p) if augment.ada else None,
+        codes=codes,
+        d_conditioning=m.d_conditioning,
+        g_tx=KINDS[config.g_optim.kind],
+        d_tx=KINDS[config.d_optim.kind],
+        g_schedule=schedule(config.g_optim),
+        d_schedule=schedule(config.d_optim),
+        shape=tuple(shape),
+        z_dim=m.z_dim,
+        z_distribution=m.z_distribution,
+        num_classes=num_classes,
+        d_steps_per_g_step=config.train.d_steps_per_g_step or 1,
+        accumulate=config.train.accumulate,
+        order=config.train.order,
+        axis_name=axis_name,
+        watch_layers=config.monitor.layers,
+    )
+
+
+def _check_data(config: Config, shape: tuple[int, ...], num_classes: int) -> None:
+    """Refuses what the configuration asks of examples of another kind."""
+    m = config.model
+    if m.g_conditioning != "none" and num_classes < 1:
+        raise UserError(
+            f"model.g_conditioning is {m.g_conditioning!r}, but the data have no classes: it must be 'none', "
+            "and so must model.d_conditioning."
+        )
+    if m.output == "linear" and len(shape) == 3:
+        raise UserError("model.output 'linear' is for points; images need 'tanh' or 'sigmoid'.")
+    if config.augment.policy and len(shape) != 3:
+        raise UserError(f"augment.policy {config.augment.policy} is for images, but the data are points; set it to ().")
+
+
+def _networks(
+    config: Config, shape: tuple[int, ...], axis_name: str | None, num_classes: int, codes: Codes | None
+) -> tuple[nn.Module, nn.Module]:
+    """The generator and the discriminator of the configured architecture."""
+    m = config.model
+    architecture = ARCHITECTURES[m.architecture]
+    architecture.check(shape, m.channel_multipliers, m.g_kernel_sizes, m.d_kernel_sizes)
+    common: dict[str, Any] = {
+        "base_features": m.base_features,
+        "channel_multipliers": m.channel_multipliers,
+        "axis_name": axis_name,
+        "dtype": jnp.dtype(config.train.dtype),
+        "num_classes": num_classes,
+        "embedding_dim": m.embedding_dim,
+    }
+    generator = architecture.generator(
+        shape=tuple(shape),
+        kernel_sizes=m.g_kernel_sizes,
+        output=m.output,
+        spectral_norm=m.g_spectral_norm,
+        batch_norm=m.g_batch_norm,
+        conditioning=m.g_conditioning,
+        codes=codes.width if codes else 0,
+        **common,
+    )
+    discriminator = architecture.discriminator(
+        kernel_sizes=m.d_kernel_sizes,
+        spectral_norm=m.d_spectral_norm,
+        batch_norm=m.d_batch_norm,
+        conditioning=m.d_conditioning,
+        minibatch_stddev=m.minibatch_stddev,
+        heads=((HEAD, codes.outputs),) if codes else (),
+        **common,
+    )
+    return generator, discriminator
+
+
+def make_hyper(config: Config) -> Hyper:
+    """The configuration's sweepable scalars as arrays."""
+    scalar = partial(jnp.asarray, dtype=float)
+
+    def optim(o: OptimConfig) -> OptimHyper:
+        return OptimHyper(*(scalar(x) for x in (o.learning_rate, o.b1, o.b2, o.eps, o.eps_root)))
+
+    weights = {name: getattr(config.regularizers, name) for name in (*REGULARIZERS, "lecam", "feature_matching")}
+    g_optim, d_optim, interval = optim(config.g_optim), optim(config.d_optim), config.regularizers.interval
+    info_rate = config.infogan.learning_rate
+    return Hyper(
+        g_optim=g_optim,
+        d_optim=lazy_adam(d_optim, interval) if interval > 1 else d_optim,
+        ema_decay=scalar(config.train.ema_decay),
+        regularizers={name: scalar(weight) for name, weight in weights.items() if weight},
+        tricks=TrickHyper(*(scalar(getattr(config.targets, f.name)) for f in dataclasses.fields(TrickHyper))),
+        clip=scalar(config.regularizers.clip),
+        augment_p=scalar(config.augment.first_p),
+        g_adversarial_weight=scalar(config.loss.g_adversarial_weight),
+        class_weight=scalar(config.loss.class_weight),
+        info_weight=scalar(config.infogan.weight),
+        info_optim=g_optim if info_rate is None else dataclasses.replace(g_optim, learning_rate=scalar(info_rate)),
+    )
+
+
+def init(gan: GAN, key: Array) -> GANState:
+    """A fresh state. Call it inside one `jit`: there no two leaves share a buffer, which donation needs.
+
+    Raises:
+      UserError: a discriminator with batch norm under a penalty, which needs per-example gradients.
+    """
+    g_key, d_key = jax.random.split(key)
+    g_inputs, d_inputs = _inputs(gan)
+    g_variables = dict(gan.generator.init(g_key, *g_inputs, train=True))
+    d_variables = dict(gan.discriminator.init(d_key, *d_inputs, train=True))
+    if "batch_stats" in d_variables and gan.regularizers:
+        raise UserError(
+            f"the discriminator has batch norm, which couples the examples of a batch, so the per-example gradients of "
+            f"{', '.join(gan.regularizers)} are undefined; switch one of them off."
+        )
+    # The optimizer's state does not depend on the constants, so any will do.
+    any_hyper = OptimHyper(*(jnp.zeros(()) for _ in range(5)))
+
+    def net(variables, tx) -> NetState:
+        params = variables.pop("params")
+        return NetState(params, variables, tx(any_hyper).init(params))
+
+    generator = net(g_variables, gan.g_tx)
+    discriminator = net(d_variables, gan.d_tx)
+    ema = AveragedNet(jax.tree.map(jnp.copy, generator.params), jax.tree.map(jnp.copy, generator.stats))
+    aux: dict[str, Any] = {}
+    if gan.lecam:
+        aux["lecam"] = LeCamAverages.start()
+    if gan.ada:
+        aux["ada_p"] = jnp.asarray(gan.ada[2], float)
+    if gan.codes:
+        aux["info"] = gan.g_tx(any_hyper).init((generator.params, discriminator.params))
+    return GANState(jnp.int32(0), generator, discriminator, ema, aux)
+
+
+def _inputs(gan: GAN) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """What G and D can be called with to find out what they are made of; the values do not matter."""
+    # Two examples, because batch norm of one has no variance, or a group.
+    n = max(2, getattr(gan.discriminator, "minibatch_stddev", 0))
+    label = (jnp.zeros(n, jnp.int32),) if gan.num_classes else ()
+    return (jnp.zeros((n, gan.input_dim)), *label), (jnp.zeros((n, *gan.d_shape)), *label)

@@ -1,0 +1,1 @@
+"""What the articles advise: one file per group of techniques."""

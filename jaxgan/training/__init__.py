@@ -1,0 +1,1 @@
+"""Trains a run: the loop, and what happens while it runs."""
