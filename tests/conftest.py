@@ -66,7 +66,7 @@ def command(monkeypatch, capfd, root, tmp_path):
 
     monkeypatch.chdir(root)
     monkeypatch.setattr(sys.modules["__main__"], "__doc__", None)
-    monkeypatch.setattr("jaxgan.devices.devices.use_cpu_devices", lambda *arguments: None)  # JAX runs already
+    monkeypatch.setattr("jaxgan.devices.cpu.use_cpu_devices", lambda *arguments: None)  # JAX runs already
 
     def run(*arguments: str):
         argv = ["jaxgan", f"--workdir={tmp_path / 'run'}", *arguments]
