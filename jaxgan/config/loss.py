@@ -95,9 +95,9 @@ class RegularizersConfig:
     @property
     def gradient_penalties(self) -> tuple[str, ...]:
         """The names of the penalties on per-example gradients that are on."""
-        from jaxgan.techniques.penalties import REGULARIZERS
+        from jaxgan.techniques.penalties import PENALTIES
 
-        return tuple(name for name in REGULARIZERS if getattr(self, name))
+        return tuple(name for name in PENALTIES if getattr(self, name))
 
 
 @dataclass(frozen=True)

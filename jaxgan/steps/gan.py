@@ -23,7 +23,7 @@ from jaxgan.techniques.infogan import HEAD, Codes
 from jaxgan.techniques.label_tricks import TrickHyper
 from jaxgan.techniques.losses import LOSSES, GANLoss
 from jaxgan.techniques.optim import KINDS, OptimHyper, lazy_adam, schedule_factor
-from jaxgan.techniques.penalties import REGULARIZERS, LeCamAverages
+from jaxgan.techniques.penalties import PENALTIES, LeCamAverages
 
 Array = jax.Array
 
@@ -149,7 +149,7 @@ def build(
         generator=generator,
         discriminator=discriminator,
         loss=LOSSES[config.loss.name],
-        regularizers={name: f for name, f in REGULARIZERS.items() if getattr(config.regularizers, name)},
+        regularizers={name: f for name, f in PENALTIES.items() if getattr(config.regularizers, name)},
         interval=config.regularizers.interval,
         lecam=bool(config.regularizers.lecam),
         feature_matching=bool(config.regularizers.feature_matching),
@@ -236,7 +236,7 @@ def make_hyper(config: Config) -> Hyper:
     def optim(o: OptimConfig) -> OptimHyper:
         return OptimHyper(*(scalar(x) for x in (o.learning_rate, o.b1, o.b2, o.eps, o.eps_root)))
 
-    weights = {name: getattr(config.regularizers, name) for name in (*REGULARIZERS, "lecam", "feature_matching")}
+    weights = {name: getattr(config.regularizers, name) for name in (*PENALTIES, "lecam", "feature_matching")}
     g_optim, d_optim, interval = optim(config.g_optim), optim(config.d_optim), config.regularizers.interval
     info_rate = config.infogan.learning_rate
     return Hyper(

@@ -16,7 +16,7 @@ from jaxgan.steps.state import Params, Stats
 from jaxgan.techniques import classes
 from jaxgan.techniques.label_tricks import d_targets, g_targets, unflip
 from jaxgan.techniques.losses import Mean, d_terms, targeted_d, targeted_g
-from jaxgan.techniques.penalties import COUPLED, REGULARIZERS, feature_matching
+from jaxgan.techniques.penalties import COUPLED, PENALTIES, feature_matching
 
 Array = jax.Array
 Metrics = dict[str, Array]
@@ -104,7 +104,7 @@ def penalties(
 
     metrics, total = {}, jnp.zeros(())
     for name, penalty in gan.regularizers.items():
-        purpose = list(REGULARIZERS).index(name)  # whatever others there are
+        purpose = list(PENALTIES).index(name)  # whatever others there are
         keys = per_example(stream(key, PENALTY, purpose), examples.indices[:: gan.packing])
         mean = global_mean(gan.axis_name) if name in COUPLED else jnp.mean
         value = penalty(apply, real, fake, keys, mean)

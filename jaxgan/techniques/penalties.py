@@ -1,4 +1,4 @@
-"""Penalties beside the adversarial loss, constraints on the discriminator, and the dict `REGULARIZERS`.
+"""Penalties beside the adversarial loss, constraints on the discriminator, and the dict `PENALTIES`.
 
 Those in the dict are `(apply, real, fake, keys, mean=jnp.mean) -> scalar`, to be multiplied by their weight: `apply`
 maps a batch of examples to the discriminator's whole `DOutput` with its statistics held fixed, `keys` [B] are typed
@@ -69,7 +69,7 @@ def dragan(apply: Callable, real: Array, fake: Array, keys: Array, mean: Mean = 
     return mean(distance_from_unit_gradient(apply, x + 0.5 * std * u.astype(x.dtype)))
 
 
-REGULARIZERS: dict[str, Callable[..., Array]] = {"r1": r1, "r2": r2, "wgan_gp": wgan_gp, "dragan": dragan}
+PENALTIES: dict[str, Callable[..., Array]] = {"r1": r1, "r2": r2, "wgan_gp": wgan_gp, "dragan": dragan}
 COUPLED = frozenset({"dragan"})  # in which the examples of a batch meet, so that `mean` has to see them all
 
 

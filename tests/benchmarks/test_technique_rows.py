@@ -18,7 +18,7 @@ from jaxgan.techniques.augment import AUGMENTATIONS
 from jaxgan.techniques.infogan import DISTRIBUTIONS
 from jaxgan.techniques.losses import LOSSES
 from jaxgan.techniques.optim import KINDS, PRESETS, SCHEDULES
-from jaxgan.techniques.penalties import REGULARIZERS
+from jaxgan.techniques.penalties import PENALTIES
 
 CONFIGS = {name: row.config() for name, row in TECHNIQUES.items()}
 CHOICES = {
@@ -57,7 +57,7 @@ def test_every_output_of_images_occurs():
     assert set(values("model.output")) == set(OUTPUTS) - {"linear"}
 
 
-@pytest.mark.parametrize("name", [*REGULARIZERS, "lecam", "feature_matching", "clip"])
+@pytest.mark.parametrize("name", [*PENALTIES, "lecam", "feature_matching", "clip"])
 def test_every_regularizer_occurs(name):
     assert any(values(f"regularizers.{name}"))
 

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from benchmarks.speed.flax_twins import DCGANDiscriminator
 from jaxgan.architectures import ARCHITECTURES, DOutput
-from jaxgan.techniques.penalties import REGULARIZERS, LeCamAverages, clip_params, feature_matching, lecam
+from jaxgan.techniques.penalties import PENALTIES, LeCamAverages, clip_params, feature_matching, lecam
 
 W = np.array([3.0, -4.0], np.float32)
 REAL, FAKE = np.float32([[1, 2], [0, 1], [5, 5], [-2, 0]]), np.float32([[0, 0], [2, 1], [3, -1], [1, 1]])
@@ -48,26 +48,26 @@ CLOSED = {
 }
 
 
-@pytest.mark.parametrize("name", REGULARIZERS)
+@pytest.mark.parametrize("name", PENALTIES)
 def test_regularizer_equals_its_closed_form(name):
     for apply, expected in zip((linear, quadratic), CLOSED[name], strict=False):
-        assert_allclose(REGULARIZERS[name](apply, REAL, FAKE, KEYS), expected, rtol=1e-6)
+        assert_allclose(PENALTIES[name](apply, REAL, FAKE, KEYS), expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", REGULARIZERS)
+@pytest.mark.parametrize("name", PENALTIES)
 def test_regularizer_of_a_constant_discriminator_has_its_value_and_no_gradient(name):
     def penalty(w):
-        return REGULARIZERS[name](lambda x: DOutput(x @ w + 7, x, {}), REAL, FAKE, KEYS)
+        return PENALTIES[name](lambda x: DOutput(x @ w + 7, x, {}), REAL, FAKE, KEYS)
 
     value, gradient = jax.value_and_grad(penalty)(jnp.zeros(2))
     assert value == CLOSED[name][2]
     assert_array_equal(gradient, np.zeros(2))
 
 
-@pytest.mark.parametrize("name", REGULARIZERS)
+@pytest.mark.parametrize("name", PENALTIES)
 def test_regularizer_does_not_depend_on_the_split_of_the_batch(name):
     def slice_of(real, fake, keys):
-        return REGULARIZERS[name](
+        return PENALTIES[name](
             quadratic, real, fake, keys, mean=lambda x, axis=None: jax.lax.pmean(jnp.mean(x, axis), "devices")
         )
 
@@ -76,9 +76,9 @@ def test_regularizer_does_not_depend_on_the_split_of_the_batch(name):
     assert_allclose(found, np.full(2, CLOSED[name][1]), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", REGULARIZERS)
+@pytest.mark.parametrize("name", PENALTIES)
 def test_regularizer_computes_narrow_examples_in_float32(name):
-    value = REGULARIZERS[name](linear, jnp.bfloat16(REAL), jnp.bfloat16(FAKE), KEYS)
+    value = PENALTIES[name](linear, jnp.bfloat16(REAL), jnp.bfloat16(FAKE), KEYS)
     assert value.dtype == jnp.float32
     assert_allclose(value, CLOSED[name][0], rtol=1e-2)
 
@@ -91,13 +91,13 @@ def small_dcgan(key):
     return discriminator, x, -x, jax.tree.map(lambda p: 20 * p.astype(x.dtype), params)
 
 
-@pytest.mark.parametrize("name", REGULARIZERS)
+@pytest.mark.parametrize("name", PENALTIES)
 def test_regularizer_differentiates_through_our_convolutions(name, key, float64):
     discriminator, x, fake, params = small_dcgan(key)
 
     def penalty(kernel):
         changed = {**params, "Conv_0": {**params["Conv_0"], "kernel": kernel}}
-        return REGULARIZERS[name](lambda x: discriminator.apply({"params": changed}, x, train=False), x, fake, KEYS[:2])
+        return PENALTIES[name](lambda x: discriminator.apply({"params": changed}, x, train=False), x, fake, KEYS[:2])
 
     kernel = params["Conv_0"]["kernel"]
     direction = jax.random.normal(key, kernel.shape)
@@ -114,7 +114,7 @@ def through_stock_layers(key):
     stock = DCGANDiscriminator(base_features=2, spectral_norm=False)
 
     def penalty(params, apply):
-        return REGULARIZERS["wgan_gp"](lambda x: apply(params, x), x, fake, KEYS[:2])
+        return PENALTIES["wgan_gp"](lambda x: apply(params, x), x, fake, KEYS[:2])
 
     def ours(params, x):
         return discriminator.apply({"params": params}, x, train=False)
