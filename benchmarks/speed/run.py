@@ -4,7 +4,7 @@ All of it, about half an hour:  python -m benchmarks.speed.run
 A part, in a minute or two:     python -m benchmarks.speed.run --models=dcgan28,ring --rounds=2
 
 Every side lives in a process of its own, is compiled and warmed up once, and then takes turns with the others; each may
-use all cores. The whole writes benchmarks/results.json, a part only what --out names.
+use all cores. The whole writes benchmarks/speed/results.json, a part only what --out names.
 """
 
 from __future__ import annotations

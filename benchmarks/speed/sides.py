@@ -147,7 +147,7 @@ class Torch(Side):
 
     def __init__(self, config: Config, shape: tuple[int, ...], compile: bool = False, tuned: bool = False):
         if tuned:
-            from jaxgan.devices.cpu import keep_memory
+            from jaxgan.devices.memory import keep_memory
 
             keep_memory()
         import torch

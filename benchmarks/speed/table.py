@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.games import BATCH_SIZE, GAMES
 
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "benchmarks" / "results.json"
+RESULTS = ROOT / "benchmarks" / "speed" / "results.json"
 README = ROOT / "README.md"
 MARKERS = ("<!-- benchmarks: made by `python -m benchmarks.speed.table --readme` -->", "<!-- /benchmarks -->")
 

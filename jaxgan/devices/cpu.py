@@ -1,17 +1,16 @@
-"""A CPU's cores as devices: how many, with how many threads, and what malloc does with freed memory."""
+"""A CPU's cores as devices: how many, and with how many threads."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
-import sys
 
 import jax
 
 from jaxgan.architectures import ARCHITECTURES
 from jaxgan.config.config import Config
 from jaxgan.config.constraints import coupled_terms, groups_in_batch
+from jaxgan.devices.memory import keep_memory
 from jaxgan.errors import UserError
 
 # A CPU device that waits for others in a collective holds a thread of XLA's one pool, which by default has as many as
@@ -107,19 +106,3 @@ def check_divisible(batch_size: int, devices: int) -> None:
         raise UserError(
             f"train.batch_size is {batch_size}, which {devices} devices cannot share evenly: use {allowed}."
         )
-
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of malloc.h
-
-
-def keep_memory() -> None:
-    """Tells glibc's malloc to keep what is freed: it returns blocks over 32 MB to the system, and a step that asks for
-    them anew pays a fault for every page (18 of 80 ms, measured). Elsewhere this does nothing.
-
-    It costs memory: a DCGAN-28 step of 256 images peaks at 1.3 GiB instead of 0.9. A threshold of 32 MiB, where blocks
-    over it are returned still, has that lower peak too, but takes 1.2 to 1.4 times as long.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt:
-        for option, value in ((M_MMAP_THRESHOLD, 2**30), (M_TRIM_THRESHOLD, 2**31 - 1), (M_ARENA_MAX, 1)):
-            mallopt(option, value)

@@ -170,7 +170,7 @@ def test_missing_torch_is_said_and_writes_no_results(monkeypatch, tmp_path, caps
 
 def test_committed_results_are_what_their_rows_say():
     if not table.RESULTS.exists():
-        pytest.skip("benchmarks/results.json is not there yet: make bench makes it")
+        pytest.skip("benchmarks/speed/results.json is not there yet: make bench makes it")
     committed = json.loads(table.RESULTS.read_text())
     assert {k: committed[k] for k in summary.summarize([], [])} == summary.summarize(
         committed["rows"], committed["sides"]

@@ -210,8 +210,8 @@ def test_train_profiles_on_request(tmp_path):
 
 @pytest.mark.parametrize("order", ["d_first", "g_first"])
 def test_train_gives_every_d_step_its_own_batch(order, tmp_path, monkeypatch):
-    asked, real = [], jaxgan.train.make_batch
-    monkeypatch.setattr(jaxgan.train, "make_batch", lambda source, i, **kw: asked.append(i) or real(source, i, **kw))
+    asked, real = [], loop.make_batch
+    monkeypatch.setattr(loop, "make_batch", lambda source, i, **kw: asked.append(i) or real(source, i, **kw))
     train(tiny(train__d_steps_per_g_step=2, train__num_steps=3, train__order=order), tmp_path)
     assert asked == [0, 1, 2, 3, 4, 5]
 

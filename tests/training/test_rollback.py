@@ -16,7 +16,7 @@ from numpy.testing import assert_array_equal
 from support.provoked import Interrupt, game, haste, run
 
 import jaxgan
-from jaxgan.config.config import Config
+from jaxgan.config.config import Config, difference
 from jaxgan.errors import NonFiniteError, UserError
 from jaxgan.monitor.curves import read_metrics
 from jaxgan.reporting import run_record
@@ -107,7 +107,7 @@ def test_a_problem_rolls_a_run_back_into_a_directory_of_its_own(hasty, rolled):
         "changes": {"d_optim.learning_rate": [0.03, 0.015]},
     }
     assert "intervention" not in parent
-    unlike = jaxgan.config.difference(parent["config"].to_dict(), record["config"].to_dict())
+    unlike = difference(parent["config"].to_dict(), record["config"].to_dict())
     assert unlike == ["d_optim.learning_rate: 0.03 -> 0.015"]
     first = read_metrics(child / "metrics.jsonl")[0]
     assert first["step"] == record["intervention"]["from_step"] + 5
