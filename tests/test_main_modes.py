@@ -149,7 +149,7 @@ def test_command_samples_only_from_a_run(command, tmp_path, made):
 def test_command_asks_for_the_devices_before_it_trains(command, monkeypatch, flags, expected):
     asked = []
     monkeypatch.setattr("jaxgan.devices.cpu.use_cpu_devices", lambda *arguments: asked.append(arguments))
-    monkeypatch.setattr("jaxgan.train.train", lambda config, workdir: asked.append("train"))
+    monkeypatch.setattr("jaxgan.training.loop.train", lambda config, workdir: asked.append("train"))
     with pytest.raises(AttributeError):  # the stand-in returns no state
         command(*FLAGS, *flags)
     assert asked == [(expected, 8, 4), "train"]

@@ -81,7 +81,7 @@ def test_scores_that_cannot_be_recorded_are_given_all_the_same(run, monkeypatch,
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(evaluation.history, "record", full)
+    monkeypatch.setattr(evaluation.score_log, "record", full)
     assert evaluate(run[0])["fd"].value == values(run[0])[6]
     assert "cannot be recorded in" in capsys.readouterr().out
 

@@ -17,6 +17,7 @@ import jaxgan
 from jaxgan.config.config import Config
 from jaxgan.errors import UserError
 from jaxgan.monitor.curves import read_metrics
+from jaxgan.training import loop
 from jaxgan.training.loop import train
 
 
@@ -216,6 +217,6 @@ def test_train_gives_every_d_step_its_own_batch(order, tmp_path, monkeypatch):
     assert asked == [0, 1, 2, 3, 4, 5]
 
 
-def test_train_package_attribute_is_the_function_and_the_module():
-    assert callable(jaxgan.train) and jaxgan.train.train is train
-    assert dataclasses.is_dataclass(jaxgan.Config)
+def test_public_names_are_what_they_are_called():
+    assert jaxgan.train is train and dataclasses.is_dataclass(jaxgan.Config)
+    assert all(getattr(jaxgan, name) is not None for name in jaxgan.__all__)
