@@ -1,47 +1,101 @@
-"""The one exception that means "the user can mend this", and what the machine's owner has to mend."""
+"""Errors that a user or the machine's owner can mend, and how lists and values are shown in them."""
 
 import errno
+import reprlib
+from collections.abc import Iterable
 
-# Any other OSError may be a fault of the program, or of what it reads.
+# Faults of the machine: a full or read-only disk, missing rights, too little memory.
 MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-# Nor are these, but what a checkpoint is made of may be damaged so.
-PLACES = {errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EIO, errno.EFBIG}
+# The user can mend these too, except inside a checkpoint, where they mean damage.
+PLACES = {
+    errno.ENAMETOOLONG,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EIO,
+    errno.EFBIG,
+    errno.ELOOP,
+    errno.EILSEQ,
+}
+
+ENTRIES = 5  # of a list that an error shows
+VALUE = 80  # characters of a value that an error shows
+TEXT = 1500  # characters of a whole error
 
 
 class UserError(ValueError):
-    """A mistake of the user's: its text is one clear sentence, shown without a traceback.
+    """Says in one or two sentences what the user did wrong, what is allowed, and what to do next.
 
-    It names what was wrong and what is allowed. `main` prints it and exits with code 2; from a
-    notebook it is an ordinary `ValueError`.
+    `main` prints the text without a traceback and exits with code 2; from a notebook it is an ordinary `ValueError`.
+    Show lists by `listed` and values by `shown`; a text that is too long all the same loses its middle.
     """
+
+    def __init__(self, text: str = ""):
+        super().__init__(_without_middle(text, TEXT))
 
 
 class UnknownSplitError(UserError):
-    """A split that a data set does not have."""
+    """Says that a data set does not have a split."""
 
 
 class NotFiniteError(UserError):
-    """Examples, or what a network makes of them, that are NaN or infinite."""
-
-
-def suggest(kind: str, name: object, allowed) -> UserError:
-    """An error for an unknown name: says what is allowed and which one was probably meant."""
-    import difflib
-
-    names = [str(a) for a in allowed]
-    near = difflib.get_close_matches(str(name), names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return UserError(f"{kind} {str(name)!r} is not known: allowed are {', '.join(names)}.{hint}")
+    """Says that examples, or what a network makes of them, are NaN or infinite."""
 
 
 class NonFiniteError(FloatingPointError):
-    """Training stopped because a scalar became NaN or infinite; its text names step and scalar.
+    """Says that training stopped because a scalar became NaN or infinite; the text names step and scalar.
 
     Attributes:
-      step: of which the scalars are.
-      scalars: all of them, by name.
+      step: the step that the scalars are of.
+      scalars: all scalars of that step, by name.
     """
 
     def __init__(self, text: str, step: int, scalars: dict[str, float]):
         super().__init__(text)
         self.step, self.scalars = step, scalars
+
+
+def suggest(kind: str, name: object, allowed: Iterable[object]) -> UserError:
+    """Makes an error for an unknown name, which says what is allowed and which name was probably meant."""
+    import difflib
+
+    names = [str(each) for each in allowed]
+    near = difflib.get_close_matches(str(name)[:VALUE], names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return UserError(f"{kind} {shown(str(name))} is not known: allowed are {listed(names)}.{hint}")
+
+
+def listed(items: Iterable[object], most: int = ENTRIES, between: str = ", ") -> str:
+    """Joins the first entries of a list and says how many others there are.
+
+    A single other entry is shown, since its number would take the same room.
+
+    >>> listed("abcdef"), listed("abcdefgh")
+    ('a, b, c, d, e, f', 'a, b, c, d, e and 3 others')
+    """
+    texts = [_without_middle(str(item), 2 * VALUE) for item in items]
+    if len(texts) <= most + 1:
+        return between.join(texts)
+    return f"{between.join(texts[:most])} and {len(texts) - most:,} others"
+
+
+def shown(value: object, most: int = VALUE) -> str:
+    """Writes a value as Python would, cut to about `most` characters.
+
+    >>> shown("a" * 100, most=20)
+    "'aaaaaaa...aaaaaaaa'"
+    """
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = most
+    short.maxlong = most
+    try:
+        return _without_middle(short.repr(value), most)
+    except Exception:  # the value's own `__repr__` fails, as that of an integer of 5,000 digits does
+        return f"a value of type {type(value).__name__}"
+
+
+def _without_middle(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    end = (most - 3) // 2
+    return f"{text[: most - 3 - end]}...{text[len(text) - end :]}"

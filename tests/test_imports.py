@@ -31,6 +31,7 @@ ROOMS = (
     "metrics",
     "nn",
     "monitor",
+    "files",
     "errors",
 )
 # The rooms from here down know no configuration, and import these libraries only.
@@ -40,6 +41,7 @@ THIRD_PARTY = {
     # scipy: the Hungarian method and exact distances; absl: a warning where a cache is damaged.
     "metrics": {"jax", "flax", "optax", "numpy", "scipy", "absl"},
     "monitor": {"jax", "flax", "numpy", "matplotlib"},
+    "files": {"absl"},
 }
 FAMILY = {"jax", "flax", "optax", "numpy"}
 
