@@ -60,9 +60,10 @@ def suggest(kind: str, name: object, allowed: Iterable[object]) -> UserError:
     import difflib
 
     names = [str(each) for each in allowed]
-    near = difflib.get_close_matches(str(name)[:VALUE], names, n=1)
+    given = name if isinstance(name, str) else shown(name)
+    near = difflib.get_close_matches(given[:VALUE], names, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return UserError(f"{kind} {shown(str(name))} is not known: allowed are {listed(names)}.{hint}")
+    return UserError(f"{kind} {shown(given)} is not known: allowed are {listed(names)}.{hint}")
 
 
 def listed(items: Iterable[object], most: int = ENTRIES, between: str = ", ") -> str:
@@ -73,7 +74,7 @@ def listed(items: Iterable[object], most: int = ENTRIES, between: str = ", ") ->
     >>> listed("abcdef"), listed("abcdefgh")
     ('a, b, c, d, e, f', 'a, b, c, d, e and 3 others')
     """
-    texts = [_without_middle(str(item), 2 * VALUE) for item in items]
+    texts = [_without_middle(_printable(item), 2 * VALUE) for item in items]
     if len(texts) <= most + 1:
         return between.join(texts)
     return f"{between.join(texts[:most])} and {len(texts) - most:,} others"
@@ -89,9 +90,15 @@ def shown(value: object, most: int = VALUE) -> str:
     short.maxstring = short.maxother = most
     short.maxlong = most
     try:
-        return _without_middle(short.repr(value), most)
+        text = short.repr(value)
     except Exception:  # the value's own `__repr__` fails, as that of an integer of 5,000 digits does
         return f"a value of type {type(value).__name__}"
+    return _without_middle(text if text.isprintable() else " ".join(text.split()), most)
+
+
+def _printable(item: object) -> str:
+    text = item if isinstance(item, str) else shown(item, 2 * VALUE)
+    return text if text.isprintable() else repr(text)[1:-1]  # a file's name may have line breaks
 
 
 def _without_middle(text: str, most: int) -> str:

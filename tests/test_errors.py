@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from jaxgan.errors import TEXT, UserError, listed, shown, suggest
@@ -49,3 +50,8 @@ def test_suggest_cuts_name_and_list_and_keeps_the_hint():
     assert "and 95 others" in text
     assert "Did you mean 'k99'?" in str(suggest("key", "k99x", [f"k{i}" for i in range(100)]))
     assert len(str(suggest("key", "x" * 5000, ["a"]))) < 200
+
+
+def test_errors_are_one_line_whatever_a_name_holds():
+    for name in ("line\nbreak\x00\ud800", 10**6000, ["deep\n" * 50] * 50, np.eye(3)):
+        assert listed([name] * 7).isprintable() and str(suggest("key", name, ["a"])).isprintable()
