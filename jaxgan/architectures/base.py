@@ -23,6 +23,8 @@ OUTPUT_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "linear": lambda x: x,
 }
 
+STANDARD_NORMAL = nn.initializers.normal(1.0)
+
 # How a network takes notice of classes.
 G_CONDITIONINGS = ("none", "concat", "batch_norm")
 D_CONDITIONINGS = ("none", "concat", "class_fake", "auxiliary", "projection")
@@ -118,14 +120,22 @@ def widen(x: Array) -> Array:
 # The functions below are the beginning and the end of a network's compact method, and make their layers in it.
 
 
-def condition(g: Conditioned, z: Array, label: Array | None, *, train: bool) -> tuple[Array, Array | None]:
+def condition(
+    g: Conditioned,
+    z: Array,
+    label: Array | None,
+    *,
+    train: bool,
+    embedding_init: nn.initializers.Initializer = STANDARD_NORMAL,
+) -> tuple[Array, Array | None]:
     """A generator's input z' [B, .] and the vector y [B, .] that its batch norm depends on, if any.
 
     `concat`: z' = [z, embedding of the label], `embedding_dim` numbers that start as N(0, 1), as z does.
     `batch_norm`: y is the label, one-hot, which makes of each layer's gamma(y) an embedding of its own.
     """
     if g.conditioning == "concat":
-        return jnp.concatenate([z, _embedding(g, label, g.embedding_dim, train).astype(z.dtype)], -1), None
+        embedding = _embedding(g, label, g.embedding_dim, train, embedding_init)
+        return jnp.concatenate([z, embedding.astype(z.dtype)], -1), None
     return z, _one_hot(g, label) if g.conditioning == "batch_norm" else None
 
 
@@ -204,6 +214,12 @@ def _one_hot(module: Conditioned, label: Array | None) -> Array:
     return jax.nn.one_hot(label, module.num_classes, dtype=jnp.float32)
 
 
-def _embedding(module: Conditioned, label: Array | None, features: int, train: bool) -> Array:
-    layer = Dense(features, False, dtype=module.dtype, kernel_init=nn.initializers.normal(1.0), name="embedding")
+def _embedding(
+    module: Conditioned,
+    label: Array | None,
+    features: int,
+    train: bool,
+    kernel_init: nn.initializers.Initializer = STANDARD_NORMAL,
+) -> Array:
+    layer = Dense(features, False, dtype=module.dtype, kernel_init=kernel_init, name="embedding")
     return layer(_one_hot(module, label), train=train)

@@ -80,7 +80,10 @@ class Generator(nn.Module):
             parts = [jnp.concatenate([y, part.astype(y.dtype)], -1) for part in parts]
         x = Dense(4 * 4 * first, **common)(z, train=train).reshape(-1, 4, 4, first)
         for features, part in zip(widths, parts, strict=True):
-            block = Block(features, "up", batch_norm=self.batch_norm, axis_name=self.axis_name, **common)
+            early = 2 * x.shape[1] <= ATTENDED.get(self.shape[0], 0)
+            block = Block(
+                features, "up", batch_norm=self.batch_norm, axis_name=self.axis_name, feeds_attention=early, **common
+            )
             x = block(x, part, train=train)
             if x.shape[1] == ATTENDED.get(self.shape[0]):
                 x = SelfAttention(**common)(x, train=train)
@@ -125,9 +128,16 @@ class Discriminator(nn.Module):
         x = see_label(self, x, label, train=train)
         for i, multiplier in enumerate(layout.discriminator):
             way = "down" if i < layout.halvings else None
-            x = Block(
-                self.base_features * multiplier, way, i == 0, self.batch_norm, axis_name=self.axis_name, **common
-            )(x, train=train)
+            block = Block(
+                self.base_features * multiplier,
+                way,
+                i == 0,
+                self.batch_norm,
+                axis_name=self.axis_name,
+                feeds_attention=x.shape[1] > ATTENDED.get(size, size),
+                **common,
+            )
+            x = block(x, train=train)
             if x.shape[1] == ATTENDED.get(size):
                 x = SelfAttention(**common)(x, train=train)
         x = nn.relu(BatchNorm(self.axis_name, self.dtype)(x, train=train) if self.batch_norm else x)

@@ -116,7 +116,7 @@ class Generator(nn.Module):
     def __call__(self, z: jax.Array, label: jax.Array | None = None, *, train: bool) -> jax.Array:
         *larger, smallest = widths(self, self.shape[0])
         conv = partial(Conv, kernel_size=1, use_bias=False, dtype=self.dtype, kernel_init=INIT)
-        z, _ = condition(self, z, label, train=train)
+        z, _ = condition(self, z, label, train=train, embedding_init=INIT)
         scale = Dense(smallest, use_bias=False, dtype=self.dtype, kernel_init=INIT)(z, train=train)
         basis = self.param("basis", nn.initializers.normal(1.0), (4, 4, smallest), jnp.float32)
         x = basis[None].astype(scale.dtype) * scale[:, None, None]

@@ -62,7 +62,11 @@ class Generator(nn.Module):
         z, y = condition(self, z, label, train=train)
         x = Dense(4 * 4 * first, **common, kernel_init=INIT)(z, train=train).reshape(-1, 4, 4, first)
         for features in widths:
-            x = Block(features, "up", batch_norm=self.batch_norm, axis_name=self.axis_name, **common)(x, y, train=train)
+            early = 2 * x.shape[1] <= attended(self.shape[0])
+            block = Block(
+                features, "up", batch_norm=self.batch_norm, axis_name=self.axis_name, feeds_attention=early, **common
+            )
+            x = block(x, y, train=train)
             if x.shape[1] == attended(self.shape[0]):
                 x = SelfAttention(**common, kernel_init=INIT)(x, train=train)
         x = nn.relu(BatchNorm(self.axis_name, self.dtype)(x, train=train) if self.batch_norm else x)
@@ -96,9 +100,16 @@ class Discriminator(nn.Module):
         x = see_label(self, x, label, train=train)
         for i, multiplier in enumerate(layout.discriminator):
             way = "down" if i < layout.halvings else None
-            x = Block(
-                self.base_features * multiplier, way, i == 0, self.batch_norm, axis_name=self.axis_name, **common
-            )(x, train=train)
+            block = Block(
+                self.base_features * multiplier,
+                way,
+                i == 0,
+                self.batch_norm,
+                axis_name=self.axis_name,
+                feeds_attention=x.shape[1] > attended(size),
+                **common,
+            )
+            x = block(x, train=train)
             if way and x.shape[1] == attended(size):
                 x = SelfAttention(**common, kernel_init=INIT)(x, train=train)
         x = nn.relu(BatchNorm(self.axis_name, self.dtype)(x, train=train) if self.batch_norm else x)

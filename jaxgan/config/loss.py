@@ -79,6 +79,7 @@ class RegularizersConfig:
     dragan: float = 0.0  # the same near real examples; usual: 10
     interval: int = 1  # the gradient penalties above every this many steps, scaled by as much; usual: 1 or 16
     lecam: float = 0.0  # D's logits near where those of the other kind were; usual: 0.3 with hinge
+    lecam_relu: bool = False  # LeCam as its authors' program has it: no cost on the wrong side of the other average
     feature_matching: float = 0.0  # in G's loss: |E h(x) - E h(G(z))|^2
     clip: float = 0.0  # D's parameters within [-this, this]; usual: 0.01
 
@@ -86,6 +87,11 @@ class RegularizersConfig:
         check_types(self, "regularizers")
         for f in dataclasses.fields(self):
             at_least(f"regularizers.{f.name}", getattr(self, f.name), 1 if f.name == "interval" else 0)
+        if self.lecam_relu and not self.lecam:
+            raise UserError(
+                "regularizers.lecam_relu is True, but there is no LeCam penalty: set regularizers.lecam to its weight,"
+                " such as 0.3, or lecam_relu to False."
+            )
         if self.interval > 1 and not self.gradient_penalties:
             raise UserError(
                 f"regularizers.interval is {self.interval}, but there is no gradient penalty to apply that seldom: set"

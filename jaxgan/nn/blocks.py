@@ -32,6 +32,8 @@ class Block(nn.Module):
       spectral_norm: of all three convolutions.
       dtype: see `Conv`.
       hidden: channels between the convolutions; by default `features`.
+      feeds_attention: whether self-attention sees the output. The last convolution and the shortcut then have biases
+        beside batch norm too.
       kernel_init: of every kernel, that of conditional batch norm too, which then has the convolutions' spectral norm;
         None: zeros for conditional batch norm, `RESIDUAL_INIT` and `INIT` for the others.
     """
@@ -44,6 +46,7 @@ class Block(nn.Module):
     axis_name: str | None = None
     dtype: Any = jnp.float32
     hidden: int | None = None
+    feeds_attention: bool = False
     kernel_init: nn.initializers.Initializer | None = None
 
     @nn.compact
@@ -53,7 +56,11 @@ class Block(nn.Module):
         def activate(x):
             return nn.relu(self._normalized(x, y, train) if norm else x)
 
-        def conv(x, features, size, resample, init, bias=not self.batch_norm, name=None):
+        # Without attention a constant added to the output passes every later shortcut as a constant, until the batch norm
+        # after the last block subtracts it. Attention is not linear, so that a constant changes what it computes.
+        output_bias = not self.batch_norm or self.feeds_attention
+
+        def conv(x, features, size, resample, init, bias=output_bias, name=None):
             layer = Conv(
                 features,
                 size,
@@ -67,7 +74,6 @@ class Block(nn.Module):
             return layer(x, train=train)
 
         up, down = (self.resample if self.resample == way else None for way in ("up", "down"))
-        # A constant passes every shortcut as a constant, so that batch norm after any later block takes it away again.
         h = x if self.sees_image else activate(x)
         h = conv(h, self.hidden or self.features, 3, up, RESIDUAL_INIT, bias=not norm)
         h = conv(activate(h), self.features, 3, down, RESIDUAL_INIT)

@@ -55,6 +55,7 @@ class GAN:
     regularizers: dict[str, Callable[..., Array]]  # gradient penalties
     interval: int  # of steps with the penalties
     lecam: bool
+    lecam_relu: bool
     feature_matching: bool
     clip: bool
     label_tricks: bool
@@ -152,6 +153,7 @@ def build(
         regularizers={name: f for name, f in PENALTIES.items() if getattr(config.regularizers, name)},
         interval=config.regularizers.interval,
         lecam=bool(config.regularizers.lecam),
+        lecam_relu=config.regularizers.lecam_relu,
         feature_matching=bool(config.regularizers.feature_matching),
         clip=bool(config.regularizers.clip),
         label_tricks=bool(tricks.label_tricks or tricks.traced) and LOSSES[config.loss.name].term is not None,

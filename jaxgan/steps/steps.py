@@ -179,7 +179,7 @@ def _update_d(
             if averages is not None:
                 logits = real_out.logits, fake_out.logits
                 averages = averages.update(*logits, mean=global_mean(gan.axis_name))
-                metrics["penalty/lecam"] = lecam(*logits, averages)
+                metrics["penalty/lecam"] = lecam(*logits, averages, relu=gan.lecam_relu)
                 loss += hyper.regularizers["lecam"].astype(loss.dtype) * metrics["penalty/lecam"]
             if gan.interval == 1:
                 penalty, values = penalties(gan, hyper, params, moved, real, fake, e, key)

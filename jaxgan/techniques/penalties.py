@@ -104,21 +104,27 @@ class LeCamAverages:
         return LeCamAverages(moved(self.real, real_logits), moved(self.fake, fake_logits), weight)
 
 
-def lecam(real_logits: Array, fake_logits: Array, averages: LeCamAverages, mean: Mean = jnp.mean) -> Array:
-    """E (r - a_F)^2 + E (f - a_R)^2: D's logits stay near where those of the other kind were. For little data.
+def lecam(
+    real_logits: Array, fake_logits: Array, averages: LeCamAverages, mean: Mean = jnp.mean, *, relu: bool = False
+) -> Array:
+    """Returns E (r - a_F)^2 + E (f - a_R)^2, which keeps D's logits near the averages of the other kind.
 
-    Call it with the averages *after* their update by these very logits, as the authors' StyleGAN2 code does. Their
-    code also leaves out terms with r < a_F or f > a_R, which the paper does not: until D tells the kinds apart.
+    Meant for little data. Call it with the averages *after* their update by the same logits, as the authors' StyleGAN2
+    program does.
 
     Args:
       real_logits, fake_logits: [B].
-      averages: see above.
-      mean: over the global batch.
+      averages: a_R and a_F.
+      mean: average over the global batch.
+      relu: return E relu(r - a_F)^2 + E relu(a_R - f)^2 instead, as the authors' program does and their article does
+        not. Examples that D still places on the wrong side of the other kind's average then cost nothing.
 
     Tseng et al. 2021, https://arxiv.org/abs/2104.03310
     """
-    r, f = _wide(real_logits), _wide(fake_logits)
-    return mean(jnp.square(r - averages.fake)) + mean(jnp.square(f - averages.real))
+    real, fake = _wide(real_logits) - averages.fake, averages.real - _wide(fake_logits)
+    if relu:
+        real, fake = jax.nn.relu(real), jax.nn.relu(fake)
+    return mean(jnp.square(real)) + mean(jnp.square(fake))
 
 
 def feature_matching(real_features: Array, fake_features: Array, mean: Mean = jnp.mean) -> Array:

@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from jaxgan.architectures.biggan import Generator
+from jaxgan.architectures.sagan import Generator as Sagan
 from jaxgan.config.config import Config
 from jaxgan.errors import UserError
 from jaxgan.steps.gan import build, init
@@ -69,6 +70,42 @@ def test_attention_is_at_the_maps_of_the_paper(name, size, g_channels, d_channel
 def test_biggan_for_32_pixels_has_no_attention():
     s = state("biggan", 32)
     assert not [key for net in (s.generator, s.discriminator) for key in net.params if "Attention" in key]
+
+
+def biases(net):
+    """Numbers of the blocks whose last convolution has a bias."""
+    return [i for i in range(6) if "bias" in net.params.get(f"Block_{i}", {}).get("Conv_1", {})]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "g", "d"),
+    [
+        ("sagan", 128, [0, 1, 2], [0, 1]),  # attention at 32x32
+        ("sagan", 32, [0, 1], [0]),
+        ("biggan", 128, [0, 1, 2, 3], [0]),  # at 64x64
+        ("biggan", 64, [0, 1, 2], [0]),  # at 32x32
+        ("biggan", 32, [], []),  # none
+    ],
+)
+def test_blocks_before_attention_have_biases_beside_batch_norm(name, size, g, d):
+    s = state(name, size, d_batch_norm=True, d_spectral_norm=False)
+    assert (biases(s.generator), biases(s.discriminator)) == (g, d)
+
+
+def test_a_bias_before_attention_changes_images_and_without_attention_batch_norm_subtracts_it(key):
+    g = Sagan((32, 32, 1), 4, spectral_norm=False)
+    z = jax.random.normal(key, (4, 8))
+    variables = jax.jit(partial(g.init, train=True))(key, z)
+
+    @jax.jit
+    def images(gamma, bias):
+        params = {**variables["params"], "SelfAttention_0": {**variables["params"]["SelfAttention_0"], "gamma": gamma}}
+        block = params["Block_0"]
+        params["Block_0"] = {**block, "Conv_1": {**block["Conv_1"], "bias": bias * jnp.arange(8.0)}}
+        return g.apply({**variables, "params": params}, z, train=True, mutable=["batch_stats"])[0]
+
+    change = {gamma: float(abs(images(gamma, 1.0) - images(gamma, 0.0)).max()) for gamma in (0.0, 1.0)}
+    assert change[0.0] < 1e-4 and change[1.0] > 0.01
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from jaxgan.architectures.r3gan import Block, Discriminator
+from jaxgan.architectures.r3gan import Block, Discriminator, Generator
 from jaxgan.config.config import Config
 from jaxgan.errors import UserError
 from jaxgan.steps.gan import build, init
@@ -90,6 +90,13 @@ def test_projection_starts_at_a_scale_that_does_not_grow_with_the_width():
     x = np.zeros((1, 32, 32, 1), np.float32)
     variables = jax.jit(partial(d.init, train=True))(jax.random.key(0), x, np.zeros(1, np.int32))
     assert_allclose(variables["params"]["projection"]["kernel"].std(), (500 * 16) ** -0.5, rtol=0.03)
+
+
+def test_class_embedding_of_the_generator_starts_with_the_variance_of_one_over_the_number_of_classes(key):
+    """As the authors' linear layer on one-hot labels does."""
+    g = Generator((32, 32, 1), 2, num_classes=10, conditioning="concat", embedding_dim=2000)
+    variables = jax.jit(partial(g.init, train=True))(key, np.zeros((1, 4), np.float32), np.zeros(1, np.int32))
+    assert_allclose(variables["params"]["embedding"]["kernel"].var(), 1 / 10, rtol=0.05)
 
 
 def test_discriminator_reads_weighted_sums_of_its_last_maps():

@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -143,6 +145,14 @@ def test_lecam_equals_its_closed_form():
     averages = LeCamAverages(jnp.float32(2), jnp.float32(-1), jnp.float32(1))
     r, f = np.float32([1, 3]), np.float32([0, -2])
     assert_allclose(lecam(r, f, averages), ((r + 1) ** 2).mean() + ((f - 2) ** 2).mean(), rtol=1e-6)
+
+
+def test_lecam_with_relu_leaves_out_the_wrong_side_of_the_other_average():
+    averages = LeCamAverages(jnp.float32(2), jnp.float32(-1), jnp.float32(1))
+    r, f = jnp.float32([3, -2]), jnp.float32([0, 5])  # -2 is below a_F = -1, and 5 above a_R = 2
+    value, (of_r, of_f) = jax.value_and_grad(partial(lecam, averages=averages, relu=True), (0, 1))(r, f)
+    assert_allclose(value, (3 + 1) ** 2 / 2 + (2 - 0) ** 2 / 2)
+    assert_allclose((of_r, of_f), ([3 + 1, 0], [0 - 2, 0]))
 
 
 def test_lecam_averages_are_weighted_means_of_all_they_saw():

@@ -103,6 +103,16 @@ def test_lecam_remembers_the_logits_that_d_gave():
     assert_allclose(averages.weight, 0.01, rtol=1e-5)
 
 
+def test_lecam_relu_reaches_the_step():
+    options = {"regularizers__lecam": 1.0, "model__d_spectral_norm": False}
+    found = {}
+    for relu in (False, True):
+        state, hyper, both = steps_of({**options, "regularizers__lecam_relu": relu})
+        (_, metrics), _ = both(state, hyper)
+        found[relu] = float(metrics["penalty/lecam"])
+    assert 0 < found[True] < found[False]
+
+
 def test_ada_goes_up_by_the_share_of_examples_where_d_is_sure():
     """`test_augment` has the other direction."""
     options = {"augment__policy": ("cutout",), "augment__ada": True, "augment__p": 0.5, "augment__ada_kimg": 0.1}
