@@ -56,8 +56,8 @@ class Block(nn.Module):
         def activate(x):
             return nn.relu(self._normalized(x, y, train) if norm else x)
 
-        # Without attention a constant added to the output passes every later shortcut as a constant, until the batch norm
-        # after the last block subtracts it. Attention is not linear, so that a constant changes what it computes.
+        # Without attention, a constant added to the output passes every later shortcut as a constant, until the batch
+        # norm after the last block subtracts it. Attention is not linear, so a constant changes what it computes.
         output_bias = not self.batch_norm or self.feeds_attention
 
         def conv(x, features, size, resample, init, bias=output_bias, name=None):
