@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jaxgan.config.config import Config, defaults
     from jaxgan.errors import NonFiniteError, UserError
-    from jaxgan.evaluation.evaluate import evaluate
+    from jaxgan.evaluation.evaluate import evaluate, score_folder
     from jaxgan.monitor.doctor import diagnose
     from jaxgan.reporting import report
     from jaxgan.sampling.sampler import Sampler, load
@@ -36,6 +36,7 @@ _HOMES = {
     "make_hyper": "jaxgan.steps.gan",
     "report": "jaxgan.reporting",
     "sample": "jaxgan.steps",
+    "score_folder": "jaxgan.evaluation.evaluate",
     "train": "jaxgan.training.loop",
     "train_step": "jaxgan.steps",
 }
@@ -55,6 +56,7 @@ __all__ = [
     "make_hyper",
     "report",
     "sample",
+    "score_folder",
     "train",
     "train_step",
 ]

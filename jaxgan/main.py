@@ -141,16 +141,20 @@ def evaluate(workdir: str | None) -> int:
         if not key.startswith("eval."):
             raise UserError(f"--config.{key} does not apply to a run's --mode=evaluate: only its section eval does.")
     from jaxgan.devices.cpu import use_cpu_devices
-    from jaxgan.evaluation.scorer import BLOCK
+    from jaxgan.evaluation.reference import BLOCK
 
     use_cpu_devices(FLAGS.cpu_devices, BLOCK)
-    from jaxgan.evaluation.evaluate import evaluate as run
-    from jaxgan.evaluation.evaluate import table
+    from jaxgan.evaluation import evaluate as scoring
 
-    folder = os.path.expanduser(FLAGS.folder) if FLAGS.folder else None
     if workdir:
         say_where_it_went_on(workdir)
-    print(table(run(workdir, config, FLAGS.checkpoint, folder, FLAGS.num)), flush=True)
+    if FLAGS.folder:
+        folder = os.path.expanduser(FLAGS.folder)
+        scores = scoring.score_folder(folder, config, workdir=workdir, num_images=FLAGS.num)
+    else:
+        assert workdir is not None
+        scores = scoring.evaluate(workdir, config, FLAGS.checkpoint, FLAGS.num)
+    print(scoring.table(scores), flush=True)
     return 0
 
 

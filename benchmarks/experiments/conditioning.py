@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.experiments.runs import Plan, complete, tabulate
 from jaxgan.architectures import D_CONDITIONINGS
-from jaxgan.evaluation.evaluate import class_obedience, code_meaning
+from jaxgan.evaluation.conditioning import class_obedience, code_meaning
 from jaxgan.sampling.sampler import load
 
 CONFIGS = {name: f"configs/cond_digits.py:{name}" for name in D_CONDITIONINGS if name != "none"} | {

@@ -2,7 +2,7 @@
 
 from jaxgan.data.pipeline import batch_indices, check_range, make_batch, prefetch, to_floats
 from jaxgan.data.source import Source
-from jaxgan.data.sources import SOURCES, as_source, from_arrays, load, synthetic_modes
+from jaxgan.data.sources import SOURCES, as_source, choose, from_arrays, load, synthetic_modes
 
 __all__ = [
     "SOURCES",
@@ -10,6 +10,7 @@ __all__ = [
     "as_source",
     "batch_indices",
     "check_range",
+    "choose",
     "from_arrays",
     "load",
     "make_batch",

@@ -36,7 +36,7 @@ def folder(request: Request) -> Source:
         raise UserError("The data source 'folder' needs an image_size above 0, for its images may differ in size.")
     root = _split_directory(Path(request.data_dir).expanduser(), request.split)
     paths, labels, class_names = _image_files(root)
-    tiles, channels, problems, origin = _inspect(paths, size)
+    tiles, channels, problems, resized, origin = _inspect(paths, size)
     if problems:
         _report(root, [f"{paths[i].relative_to(root)} ({why})" for i, why in problems.items()], len(paths), request)
     good = np.array([i for i in range(len(paths)) if i not in problems], np.int64)
@@ -56,20 +56,8 @@ def folder(request: Request) -> Source:
             example_shape=shape,
             origin=origin,
         )
-    return Source(f"folder/{Path(request.data_dir).resolve().name}", labels[good], class_names, stored)
-
-
-def count_resized(data_dir: str | os.PathLike, size: int) -> int:
-    """How many images of a folder that `folder` has read are cropped or resampled, since they are not size x size."""
-    paths, _, _ = _image_files(_split_directory(Path(data_dir).expanduser(), "train"))
-    return sum(not same for same in decoding_threads().map(lambda path: _has_size(path, size), paths))
-
-
-def _has_size(path: Path, size: int) -> bool:
-    try:
-        return open_image(path.read_bytes()).size == (size, size)
-    except Exception:  # Pillow's decoders raise nearly anything on broken data; that file was skipped
-        return True
+    name = f"folder/{Path(request.data_dir).resolve().name}"
+    return Source(name, labels[good], class_names, stored, np.array(resized)[good])
 
 
 def _split_directory(root: Path, split: str) -> Path:
@@ -123,47 +111,60 @@ def _images_below(directory: Path) -> Iterator[Path]:
         yield from (Path(here, name) for name in sorted(files) if _is_image(name))
 
 
-def _inspect(paths: list[Path], size: int) -> tuple[list[np.ndarray], list[int], dict[int, str], str]:
-    """Decodes every file: its pixels (none at all if they would not fit in memory), channels, problems, and a hash."""
+def _inspect(paths: list[Path], size: int) -> tuple[list[np.ndarray], list[int], dict[int, str], list[bool], str]:
+    """Decodes every file.
+
+    Returns:
+      The pixels of each (none at all if they would not fit in memory), the number of its channels, what is wrong with
+      the bad ones, whether each was cropped or resampled, and a hash of all contents.
+    """
     fits = len(paths) * size * size * 3 <= source.MEMORY_LIMIT
     tiles: list[np.ndarray] = []
     channels: list[int] = []
     problems: dict[int, str] = {}
+    resized: list[bool] = []
     contents = hashlib.sha256()
     for start in range(0, len(paths), CHUNK):
-        for tile, problem, content in decoding_threads().map(lambda p: _try(p, size), paths[start : start + CHUNK]):
+        decoded = decoding_threads().map(lambda p: _try(p, size), paths[start : start + CHUNK])
+        for tile, changed, problem, content in decoded:
             contents.update(content)
+            resized.append(changed)
             if problem:
                 problems[len(channels)] = problem
             channels.append(tile.shape[-1])
             if fits:
                 tiles.append(tile)
         logging.log_every_n_seconds(logging.INFO, "checked %d of %d images", 10, len(channels), len(paths))
-    return tiles, channels, problems, contents.hexdigest()
+    return tiles, channels, problems, resized, contents.hexdigest()
 
 
-def _try(path: Path, size: int) -> tuple[np.ndarray, str, bytes]:
-    """The pixels and "", or nothing and what is wrong with the file; and the SHA-256 of what it holds."""
+def _try(path: Path, size: int) -> tuple[np.ndarray, bool, str, bytes]:
+    """The pixels, whether they were cropped or resampled, and ""; or nothing and what is wrong with the file.
+
+    And last the SHA-256 of what the file holds.
+    """
     content = b""
     try:
         encoded = path.read_bytes()
         content = hashlib.sha256(encoded).digest()
-        return _tile(encoded, size), "", content
+        tile, changed = _tile(encoded, size)
+        return tile, changed, "", content
     except Exception as error:  # Pillow's decoders raise nearly anything on broken data
-        return np.empty((0, 0, 0), np.uint8), first_line(error), content
+        return np.empty((0, 0, 0), np.uint8), False, first_line(error), content
 
 
-def _tile(encoded: bytes, size: int) -> np.ndarray:
+def _tile(encoded: bytes, size: int) -> tuple[np.ndarray, bool]:
+    """The pixels, and whether they were cropped or resampled."""
     from PIL import ImageOps
 
     image = open_image(encoded)
     if 2 * min(image.size) < size:
         raise ValueError(f"{image.width}x{image.height} pixels, under half of image_size {size}")
-    return resize(flatten(ImageOps.exif_transpose(image)), size)
+    return resize(flatten(ImageOps.exif_transpose(image)), size), image.size != (size, size)
 
 
 def _read(path: Path, size: int) -> np.ndarray:
-    tile, problem, _ = _try(path, size)
+    tile, _, problem, _ = _try(path, size)
     if problem:
         raise UserError(f"The image {str(path)!r} was readable before, but is not any more: {problem}.")
     return tile

@@ -124,12 +124,14 @@ class Source:
       labels: int32 `[N]`, zeros where the source has none.
       class_names: one name per class, in the labels' order; empty where the source has no labels.
       examples: uint8 `[N, H, W, C]` or float32 `[N, ...]` in memory, or the same streamed from disk or stacked.
+      resized: bool `[N]`, whether an image was cropped or resampled from another size; None where it is not known.
     """
 
     name: str
     labels: np.ndarray = dataclasses.field(repr=False)
     class_names: tuple[str, ...] = dataclasses.field(repr=False)
     examples: np.ndarray | Streamed | Stacked = dataclasses.field(repr=False)
+    resized: np.ndarray | None = dataclasses.field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -161,7 +163,8 @@ class Source:
         """A source of these examples only."""
         stored = self.examples
         taken = stored[positions] if isinstance(stored, np.ndarray) else stored.take(positions)
-        return dataclasses.replace(self, labels=self.labels[positions], examples=taken)
+        resized = None if self.resized is None else self.resized[positions]
+        return dataclasses.replace(self, labels=self.labels[positions], examples=taken, resized=resized)
 
     def spread(self, count: int) -> "Source":
         """`count` examples at even distances: where they are sorted by class, the first would be of one class only."""

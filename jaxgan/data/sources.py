@@ -59,14 +59,18 @@ def load(
         if value < 0:
             raise UserError(f"{field} is {value}, but must be 0 or more.")
     whole = SOURCES[source](Request(name, split, data_dir, image_size, on_bad_image))
-    chosen = _choose(whole, classes, max_examples)
+    chosen = choose(whole, classes, max_examples)
     if isinstance(chosen.examples, Streamed) and chosen.examples.nbytes <= source_module.MEMORY_LIMIT:
         return dataclasses.replace(chosen, examples=chosen.examples.in_memory())
     return chosen
 
 
-def _choose(source: Source, classes: Sequence[int | str], max_examples: int) -> Source:
-    """`max_examples` examples of these classes."""
+def choose(source: Source, classes: Sequence[int | str], max_examples: int) -> Source:
+    """Picks the examples of these classes (none: of all), and of those `max_examples`, evenly spread (0: all).
+
+    Raises:
+      UserError: a class that the source does not have, or no example is left.
+    """
     if isinstance(classes, str):
         raise UserError(f"classes is the text {classes!r}, but must be a list of class numbers or names.")
     if len(classes):

@@ -1,178 +1,201 @@
-"""The network by whose features a run is scored, and the real examples it is scored against."""
+"""What scores compare with: the features of real examples, and the network that computes them."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+import hashlib
 import os
-from collections.abc import Callable
-from functools import partial
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from jaxgan.config.config import Config
-from jaxgan.config.evaluation import DOWNSTREAM
-from jaxgan.data import Source, load
-from jaxgan.data.source import permutation
-from jaxgan.errors import UnknownSplitError, UserError
-from jaxgan.metrics.classifier import load_classifier
+from jaxgan.config.constraints import check_number, check_points
+from jaxgan.data import Source, to_floats
+from jaxgan.data.source import Stacked, Streamed, permutation
+from jaxgan.devices.devices import Devices
+from jaxgan.errors import NotFiniteError, UserError
+from jaxgan.evaluation.run_data import RunData
+from jaxgan.metrics import METRICS, Extracted, Protocol, Score, measure, weights
+from jaxgan.metrics.classifier import Report, load_classifier, show
 from jaxgan.metrics.features import Features, random_network
 from jaxgan.metrics.inception import load_inception
+from jaxgan.metrics.labelled import content_hash
 
-Report = Callable[[str], None]
-show: Report = partial(print, flush=True)
-TRAIN, TEST = "train", "test"
-WITH_TEST = ("embedded", "tfds")  # sources that have such a split of their own
-HELD_OUT = 10  # of the others every so many-th example is kept from the classifier
-
-
-def load_split(config: Config, split: str, whole: bool = False) -> Source:
-    """Examples of a run's data set.
-
-    Args:
-      config: of the run.
-      split: of the data set; `data.max_examples` holds for the run's own only.
-      whole: all examples, whatever `data.classes` and `data.max_examples` leave out.
-
-    Raises:
-      UserError: as `jaxgan.data.load`.
-    """
-    d = config.data
-    return load(
-        d.source,
-        name=d.name,
-        split=split,
-        data_dir=d.data_dir,
-        image_size=d.image_size,
-        classes=() if whole else d.classes,
-        max_examples=d.max_examples if split == d.split and not whole else 0,
-        on_bad_image=d.on_bad_image,
-    )
+BLOCK = 256  # examples in one call, over all devices, unless the network wants fewer
+SEED = 0  # of the latents of the generated examples, and of what metrics draw themselves
+EVERY = 10  # seconds between two lines of progress
 
 
-def real_examples(config: Config, source: Source | None = None) -> tuple[Source, str]:
-    """What generated examples are compared with, and the name of that split.
+class Reference:
+    """Scores examples against the real ones of a run.
+
+    Making one loads the real examples and extracts their features, which are cached on disk by the contents of the
+    examples, the network and the hash of its weights. Only features and labels are kept, besides the real examples
+    themselves.
 
     Args:
-      config: of the run.
-      source: examples that the caller trains on in place of `config.data`.
+      data: of the run; section `eval` of its configuration says what is scored, and how.
+      devices: compute the features.
+      report: is called with lines of progress.
+      resamples: number of bootstrap resamples for the intervals of the scores; 0 leaves the intervals out.
 
     Raises:
-      UserError: as `jaxgan.data.load`; or another split is wanted of the caller's own examples, which have none.
+      UserError: what `extractor` or `RunData` refuses; or the real examples are too few for a score, or are points
+        where a score needs images.
     """
-    if source is None:
-        chosen, split = load_split(config, config.eval.split), config.eval.split
-    elif config.eval.split == config.data.split:
-        chosen, split = source, config.data.split
-    else:
-        raise UserError(
-            f"eval.split is {config.eval.split!r}, but examples given by the caller have no splits: leave it at "
-            f"{config.data.split!r}."
+
+    def __init__(self, data: RunData, devices: Devices, report: Report = show, resamples: int = 0):
+        config = self.config = data.config
+        self.devices, self._report, self._resamples = devices, report, resamples
+        wanted = [METRICS[name] for name in config.eval.metrics if name in METRICS]
+        # First, because it may refuse.
+        held_out = data.held_out_examples() if any("held_out" in m.needs_real for m in wanted) else None
+        self.source, self.split = data.real_examples()
+        check_number(
+            config.eval.metrics, len(self.source), f"the number of examples of {self.source.name} {self.split}"
         )
-    return chosen.spread(config.eval.num_real or len(chosen)), split
+        if len(self.source.shape) != 3:
+            check_points(config.eval.metrics, self.source.name)
+        # i32[n]: the labels of all examples that the run is trained on, in a fixed random order.
+        self.drawn_labels = data.trained.labels[permutation(len(data.trained), SEED)]
+        self.features = extractor(data, report)
+        self._variables = devices.put(self.features.variables)
+        self._extract = devices.map_examples(self.features.apply)
+        n = len(devices.devices)
+        self.block = max(1, min(BLOCK // n, self.features.block)) * n  # examples in one call
+        self.content = _content(self.source, config.model.output)
+        self.real = Extracted(
+            self._features(self.source, self.content),
+            labels=self.source.labels,
+            held_out=self._features(held_out, _content(held_out, config.model.output)) if held_out else None,
+        )
+
+    def scores(self, blocks: Iterator[Any], num: int, labels: np.ndarray | None = None, **origin) -> dict[str, Score]:
+        """Scores examples by every metric of `eval.metrics`, and returns the scores by name, in that order.
+
+        Args:
+          blocks: [devices, B, ...] in the range of the generator's output, `block` examples each.
+          num: number of examples that count; the last block may hold more.
+          labels: i32[num], the classes that the examples were made for, or None.
+          origin: what the protocol records of where the examples come from: `weights`, `step`, `checkpoint`, `resized`.
+
+        Raises:
+          UserError: a metric needs more examples, or needs logits or labels that there are not.
+        """
+        fake = dataclasses.replace(self._extracted(blocks, num, "generated examples"), labels=labels)
+        protocol = self.protocol(num, **origin)
+        found = {}
+        for name in (name for name in self.config.eval.metrics if name in METRICS):
+            try:
+                found[name] = measure(name, self.real, fake, protocol, self._resamples)
+            except ValueError as error:  # too few examples for it, or features without logits
+                raise UserError(f"eval.metrics has {name!r}, which cannot be computed: {error}") from None
+        return found
+
+    def protocol(self, num: int, resized: str = "", **origin: Any) -> Protocol:
+        """Describes how the scores of `num` examples are measured; `origin` as in `scores`."""
+        e = self.config.eval
+        resizes = [resized, e.resize if e.features == "inception" else ""]
+        return Protocol(
+            features=self.features.name,
+            features_hash=self.features.hash,
+            data=self.source.name,
+            split=self.split,
+            n_real=len(self.source),
+            n_fake=num,
+            data_hash=self.content[:16],
+            resize=", then ".join(filter(None, resizes)) or "none",
+            seed=SEED,
+            **origin,
+        )
+
+    def scores_of_images(self, images: np.ndarray, **origin: Any) -> dict[str, Score]:
+        """Scores images u8[N, H, W, C] of the data's shape; `origin` as in `scores`."""
+        return self.scores(self._blocks(images.__getitem__, len(images)), len(images), **origin)
+
+    def positions(self, num: int) -> Iterator[np.ndarray]:
+        """Yields the numbers from 0 to at least num - 1, `block` of them at a time."""
+        return (np.arange(start, start + self.block) for start in range(0, num, self.block))
+
+    def _blocks(self, read: Callable[[np.ndarray], np.ndarray], num: int) -> Iterator[Any]:
+        """Yields all of `num` examples; the last block is filled up with the last example."""
+        for positions in self.positions(num):
+            images = to_floats(read(np.minimum(positions, num - 1)), self.config.model.output)
+            yield self.devices.split(images)
+
+    def _features(self, source: Source, content: str) -> np.ndarray:
+        """Features f[N, F] of real examples, from the cache if it holds any for this `content`."""
+        parts = (content, self.config.model.output, self.features.name, self.features.hash)
+        key = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+        path = weights.cache_path(f"real_{self.features.name}-{key}.npz")
+        if cached := weights.recall(path, key):
+            return cached[0]["real"]["features"]
+        features = self._extracted(self._blocks(source.read, len(source)), len(source), source.name).features
+        weights.remember(path, {"real": {"features": features}}, key, data=source.name)
+        return features
+
+    def _extracted(self, blocks: Iterator[Any], num: int, what: str) -> Extracted:
+        """Features and logits of the first `num` examples."""
+        found: list[tuple[np.ndarray, np.ndarray]] = []
+        started = shown = time.monotonic()
+        for block in blocks:
+            features, logits = self._extract(self._variables, block)
+            found.append((joined(features), joined(logits)))
+            if time.monotonic() - shown > EVERY:
+                shown, done = time.monotonic(), self.block * len(found)
+                left = (shown - started) * max(num - done, 0) / done
+                self._report(f"features of {what}: {done}/{num} examples, {left:.0f} s left")
+        features, logits = (np.concatenate(x)[:num] for x in zip(*found, strict=True))
+        if not (np.isfinite(features).all() and np.isfinite(logits).all()):
+            raise NotFiniteError(f"Some features of {what} are NaN or infinite, so they cannot be scored.")
+        return Extracted(features, logits if logits.shape[1] else None)
 
 
-def held_out_examples(config: Config, source: Source | None = None) -> tuple[Source, str]:
-    """Examples of the data that a run is not trained on, and the name of their split; of the run's classes only.
+def extractor(data: RunData, report: Report = show) -> Features:
+    """Loads the network that `config.eval.features` names; the features of points are the points themselves.
 
     Args:
-      config: of the run.
-      source: examples that the caller trains on in place of `config.data`.
+      data: of the run.
+      report: is called with lines of progress while a classifier is trained.
 
     Raises:
-      UserError: there are none, or the real examples of the scores are not all that the run is trained on.
+      UserError: a classifier is asked for data without labels, or the network cannot take the images, or its file
+        cannot be read.
     """
-    d, e = config.data, config.eval
-    why = _why_none_held_out(config, source)
-    if not why and (e.split != d.split or e.num_real):
-        why = f"eval.split is {e.split!r} and eval.num_real {e.num_real}, in place of {d.split!r} and 0 (all)"
-    if why:
-        raise UserError(
-            "eval.metrics has 'memorization', which compares the distances to all training examples with those of "
-            f"held-out ones, but {why}: leave it out."
-        )
-    return load_split(config, TEST), TEST
-
-
-def downstream_splits(config: Config, source: Source | None = None) -> tuple[Source, Source]:
-    """What a classifier is trained on beside generated examples, and tested on: all examples of the run's classes.
-
-    Args:
-      config: of the run.
-      source: examples that the caller trains on in place of `config.data`.
-
-    Raises:
-      UserError: no examples are held out from the generator, or they are no labelled images of two classes or more.
-    """
-    if why := _why_none_held_out(config, source):
-        raise UserError(
-            f"eval.metrics has {DOWNSTREAM!r}, whose classifiers are tested on examples that the generator was not "
-            f"trained on, but {why}: leave it out."
-        )
-    every = dataclasses.replace(config, data=dataclasses.replace(config.data, max_examples=0))
-    train, test = load_split(every, TRAIN), load_split(every, TEST)
-    if not train.labelled or len(train.shape) != 3 or len(np.unique(train.labels)) < 2:
-        raise UserError(
-            f"eval.metrics has {DOWNSTREAM!r}, but {train.name} has no labelled images of two classes or more here: "
-            "leave it out."
-        )
-    return train, test
-
-
-def _why_none_held_out(config: Config, source: Source | None) -> str:
-    """Why there are no examples that the run is not trained on; "" if there are."""
-    d = config.data
-    if source is not None:
-        return "examples given by the caller have no held-out split"
-    if d.source not in WITH_TEST:
-        return f"data.source {d.source!r} has no held-out split, as {' and '.join(WITH_TEST)} have"
-    # A split may be a sum, such as "train+test".
-    return f"data.split is {d.split!r}, so that the run is trained on them" if TEST in d.split else ""
-
-
-def extractor(config: Config, source: Source | None = None, report: Report = show) -> Features:
-    """The features of `config.eval.features`; those of points are the points.
-
-    Args:
-      config: of the run.
-      source: examples that the caller trains on in place of `config.data`.
-      report: is given lines of progress while a classifier is trained.
-
-    Raises:
-      UserError: a classifier for data without labels, or images or a file that the network cannot take.
-    """
-    e, output = config.eval, config.model.output
-    if config.eval.features == "classifier" and (source is None or len(source.shape) == 3):
-        train, test = labelled_splits(config, source)
-        if len(train.shape) == 3:
+    config, e = data.config, data.config.eval
+    if e.features == "classifier" and (data.given is None or len(data.given.shape) == 3):
+        train, test = data.labelled_splits()
+        shape = train.shape
+        if len(shape) == 3:
             if not train.labelled:
                 raise UserError(
                     f"eval.features is 'classifier', but {train.name} has no labels: set it to 'inception' or 'random'."
                 )
-            return load_classifier(train, test, output=output, report=report)
-        source = train
-    shape = (load_split(config, config.data.split) if source is None else source).shape
+            return load_classifier(train, test, output=config.model.output, report=report)
+    else:
+        shape = data.trained.shape
     if len(shape) != 3:
         return Features("coordinates", shape, {}, _coordinates)  # type: ignore[arg-type]
     size: Any = shape
     if e.features == "inception":
         path = os.path.expanduser(e.inception_path)
-        return load_inception(path, size, output=output, resize=e.resize, sha256=e.inception_sha256)
-    return random_network(size, output=output)
+        return load_inception(path, size, output=config.model.output, resize=e.resize, sha256=e.inception_sha256)
+    return random_network(size, output=config.model.output)
 
 
-def labelled_splits(config: Config, source: Source | None = None) -> tuple[Source, Source]:
-    """What a classifier is trained on and tested on: all classes and examples, whatever the run is restricted to.
+def joined(x: Any) -> np.ndarray:
+    """Joins what the devices computed: [devices, B, ...] as [devices * B, ...]."""
+    return np.asarray(x).reshape(x.shape[0] * x.shape[1], *x.shape[2:])
 
-    Where the data have no splits train and test, a tenth of the examples by a fixed permutation.
-    """
-    if source is None and config.data.source in WITH_TEST:
-        with contextlib.suppress(UnknownSplitError):  # a prepared data set may have any splits
-            return load_split(config, TRAIN, whole=True), load_split(config, TEST, whole=True)
-    whole = load_split(config, config.data.split, whole=True) if source is None else source
-    order, held_out = permutation(len(whole), 0), max(1, len(whole) // HELD_OUT)
-    return whole.take(np.sort(order[held_out:])), whole.take(np.sort(order[:held_out]))
+
+def _content(source: Source, output: str) -> str:
+    """A hash of the examples, in the range of the output, and of their labels; not of the data set's name."""
+    if isinstance(source.examples, Streamed | Stacked):  # the cache is there so that these need not all be read
+        parts = (source.shape, source.examples.identity, source.labels.tobytes())
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+    return content_hash(source, output)
 
 
 def _coordinates(variables: dict[str, Any], points: Any) -> tuple[Any, Any]:

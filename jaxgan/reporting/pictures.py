@@ -12,7 +12,8 @@ import numpy as np
 
 from jaxgan.data import Source
 from jaxgan.errors import UserError
-from jaxgan.evaluation.reference import extractor, load_split
+from jaxgan.evaluation.reference import extractor
+from jaxgan.evaluation.run_data import RunData
 from jaxgan.metrics.features import Features
 from jaxgan.reporting.markup import Html, element, note
 from jaxgan.reporting.run_record import Run
@@ -122,8 +123,9 @@ def codes(run: Run) -> Html | None:
 
 def from_sampler(run: Run, sampler: Sampler) -> tuple[Html | None, Html | None]:
     """Interpolations, and nearest training images: each a part of the page, or a note that says why there is none."""
-    source, why = _source(run)
-    return _or_note(_interpolations, sampler, source), _or_note(_neighbors, run, sampler, source, why)
+    data = RunData(run.config, scored=bool(run.scores))
+    source, why = _source(run, data)
+    return _or_note(_interpolations, sampler, source), _or_note(_neighbors, run, data, sampler, source, why)
 
 
 def _or_note(make: Callable[..., Html | None], *arguments: Any) -> Html | None:
@@ -133,10 +135,10 @@ def _or_note(make: Callable[..., Html | None], *arguments: Any) -> Html | None:
         return note(str(error))
 
 
-def _source(run: Run) -> tuple[Source | None, str]:
+def _source(run: Run, data: RunData) -> tuple[Source | None, str]:
     """The training examples, or why they are not to be had."""
     try:
-        source = load_split(run.config, run.config.data.split)
+        source = data.trained
         check_example(run.workdir, source, "classes" in run.example)
     except (UserError, OSError) as error:
         return None, str(error)
@@ -161,13 +163,13 @@ def _interpolations(sampler: Sampler, source: Source | None) -> Html:
     return element("div", note(kept), element("div", *parts, class_="figures"))
 
 
-def _neighbors(run: Run, sampler: Sampler, source: Source | None, why: str) -> Html | None:
+def _neighbors(run: Run, data: RunData, sampler: Sampler, source: Source | None, why: str) -> Html | None:
     shape = sampler.gan.shape
     if len(shape) != 3 or shape[-1] not in (1, 3):
         return None
     if source is None:
         return note(f"The training examples are not at hand: {why}")
-    features = _features(run)
+    features = _features(run, data)
     by = "pixels" if features is None else f"features of {features.name} ({features.hash})"
     caption = (
         f"Left, generated; then the {min(7, len(source))} nearest of the {len(source):,} training images, by {by}. "
@@ -176,11 +178,11 @@ def _neighbors(run: Run, sampler: Sampler, source: Source | None, why: str) -> H
     return figure(neighbors(sampler, source, features), caption, "nearest training images")
 
 
-def _features(run: Run) -> Features | None:
+def _features(run: Run, data: RunData) -> Features | None:
     """Those that the run was scored by, if they are cheap; else pixels are compared, which need no network."""
     if not run.scores or run.config.eval.features not in CHEAP:
         return None
-    return extractor(run.config, report=lambda line: None)
+    return extractor(data, report=lambda line: None)
 
 
 def parameters(sampler: Sampler) -> Mapping[str, list[tuple[str, tuple[int, ...]]]]:

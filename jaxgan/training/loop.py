@@ -21,8 +21,9 @@ from jaxgan.devices.cpu import check_divisible
 from jaxgan.devices.devices import AXIS, Devices, scan_steps
 from jaxgan.devices.packing import packed
 from jaxgan.errors import NonFiniteError, UserError
-from jaxgan.evaluation.reference import load_split
-from jaxgan.evaluation.scorer import Reference, Scorer
+from jaxgan.evaluation.reference import Reference
+from jaxgan.evaluation.run_data import RunData
+from jaxgan.evaluation.scorer import Scorer
 from jaxgan.monitor.doctor import Finding, first_problem
 from jaxgan.runs import directory as workdirs
 from jaxgan.runs import rollback, score_log
@@ -75,7 +76,8 @@ def train(
     check_divisible(config.train.batch_size, len(devices.devices))
     devices.check_scan(config.train.steps_per_call, ARCHITECTURES[config.model.architecture].convolutional)
     given = None if source is None else as_source(source)
-    source = given or load_split(config, config.data.split)
+    data = RunData(config, given, scored=bool(config.eval.every))
+    source = data.trained
     check_range(source, config.model.output)
     check_groups(config, len(devices.devices))
     gan = build(config, source.shape, AXIS, generator, discriminator, len(source.class_names))
@@ -86,7 +88,8 @@ def train(
     with ExitStack() as stack:
         note = stack.enter_context(_opened(run, config, example, devices))
         attempt = rollback.newest(run, config)  # again: who held the directory until now may have rolled it back
-        scorer = Scorer(Reference(config, devices, given), gan) if config.eval.every else None
+        scorer = Scorer(Reference(data, devices), gan) if config.eval.every else None
+        del data  # what only the scores needed is free again
         game = Game(gan, devices, source, scorer, _programs(config, gan, devices), writers)
         while True:
             if attempt.workdir != run:

@@ -11,7 +11,7 @@ from jaxgan.config.config import Config, DataConfig
 from jaxgan.data import load
 from jaxgan.data import source as source_module
 from jaxgan.errors import UserError
-from jaxgan.evaluation.reference import labelled_splits
+from jaxgan.evaluation.run_data import RunData
 
 FASHION = Path(__file__).parents[2] / ".." / "shared" / "tfds"
 
@@ -122,8 +122,8 @@ def test_tfds_unknown_split_names_the_known_ones(tiny):
 
 def test_tfds_set_without_a_test_split_has_examples_held_out_from_the_classifier(tiny):
     config = Config(data=DataConfig(source="tfds", name="tiny", data_dir=tiny, image_size=28))
-    train, test = labelled_splits(config)
-    assert (len(train), len(test)) == (8, 1) and len(stored(train) | stored(test)) == 9
+    train, test = RunData(config).labelled_splits()
+    assert (len(train), len(test)) == (6, 3) and len(stored(train) | stored(test)) == 9
 
 
 def test_tfds_empty_part_is_refused(tiny):

@@ -3,6 +3,7 @@
 import pytest
 from support.scored import tiny
 
+from jaxgan.evaluation import reference as reference_module
 from jaxgan.evaluation import scorer as scorer_module
 from jaxgan.training.loop import train
 
@@ -12,7 +13,7 @@ def cache(tmp_path_factory):
     """A cache of the tests' own, and small blocks."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAXGAN_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(scorer_module, "BLOCK", 16)
+        patch.setattr(reference_module, "BLOCK", 16)
         patch.setattr(scorer_module, "PASSES", 3)
         yield
 

@@ -10,8 +10,8 @@ from support.scored import tiny
 from jaxgan.data import from_arrays, to_floats
 from jaxgan.errors import UserError
 from jaxgan.evaluation import evaluate as evaluation
-from jaxgan.evaluation.evaluate import evaluate
-from jaxgan.evaluation.reference import downstream_splits, load_split
+from jaxgan.evaluation.evaluate import evaluate, score_folder
+from jaxgan.evaluation.run_data import RunData
 from jaxgan.metrics.downstream import Downstream
 from jaxgan.runs.score_log import recorded
 from jaxgan.sampling.sampler import load
@@ -43,7 +43,7 @@ def test_evaluation_says_what_a_folder_is_worth_as_training_data(tmp_path, monke
         return Downstream(0.9, 0.5, 0.95, "by a classifier")
 
     monkeypatch.setattr(evaluation, "downstream_accuracy", stand_in)
-    found = evaluate(config=tiny(eval__every=0, eval__metrics=["downstream"]), folder=tmp_path)
+    found = score_folder(tmp_path, tiny(eval__every=0, eval__metrics=["downstream"]))
     assert {name: score.value for name, score in found.items()} == {"downstream": 0.5, "downstream_with_real": 0.95}
     protocol = found["downstream"].protocol
     assert (protocol.n_fake, protocol.weights, protocol.checkpoint) == (12, "folder", str(tmp_path))
@@ -55,8 +55,8 @@ def test_evaluation_says_what_a_folder_is_worth_as_training_data(tmp_path, monke
 @pytest.mark.parametrize("classes", [[], [3, 5]])
 def test_downstream_is_of_the_run_s_classes(classes):
     """Of all their examples, whatever `data.max_examples` keeps from the run."""
-    for split, real in zip(("train", "test"), downstream_splits(tiny(data__classes=classes)), strict=True):
-        whole = load_split(tiny(data__max_examples=0), split).labels
+    for split, real in zip(("train", "test"), RunData(tiny(data__classes=classes)).downstream_splits(), strict=True):
+        whole = RunData(tiny(data__max_examples=0)).split(split).labels
         assert real.labels.tolist() == [x for x in whole if not classes or x in classes]
 
 
@@ -77,7 +77,7 @@ def test_downstream_is_of_the_run_s_classes(classes):
 def test_downstream_needs_examples_held_out_from_the_generator(change, given, sentence):
     source = from_arrays(np.zeros((4, 8, 8, 1), np.uint8), np.arange(4) % 2) if given else None
     with pytest.raises(UserError, match=f"eval.metrics has 'downstream', .*{sentence}: leave it out"):
-        downstream_splits(tiny(**change), source)
+        RunData(tiny(**change), source).downstream_splits()
 
 
 def test_scores_stay_on_record_when_the_classifiers_refuse(run, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from support.scored import folder_of, tiny, values
 from jaxgan.data import from_arrays
 from jaxgan.errors import UserError
 from jaxgan.evaluation import evaluate as evaluation
-from jaxgan.evaluation.evaluate import evaluate
+from jaxgan.evaluation.evaluate import evaluate, score_folder
 from jaxgan.metrics.scores import UnlikeProtocolError
 from jaxgan.runs.score_log import training_scores
 from jaxgan.sampling.sampler import load
@@ -27,7 +27,7 @@ def test_evaluation_gives_the_number_of_training_bit_for_bit_every_time(run):
 
 def test_a_folder_of_a_runs_own_samples_scores_as_the_run(run, tmp_path):
     load(run[0]).save(f"{tmp_path}/", 24)
-    of_folder = evaluate(config=tiny(), folder=tmp_path)["fd"]
+    of_folder = score_folder(tmp_path, tiny())["fd"]
     assert of_folder.value == pytest.approx(evaluate(run[0])["fd"].value, rel=1e-6)
     assert of_folder.protocol.weights == "folder" and of_folder.protocol.checkpoint == str(tmp_path)
 
@@ -36,7 +36,7 @@ def test_a_folder_of_images_of_other_channels_is_refused(tmp_path):
     for name in "ab":
         Image.new("RGB", (8, 8), (1, 2, 3)).save(tmp_path / f"{name}.png")
     with pytest.raises(UserError, match=r"images of shape \(8, 8, 3\), but embedded/digits has \(8, 8, 1\)"):
-        evaluate(config=tiny(), folder=tmp_path)
+        score_folder(tmp_path, tiny())
 
 
 def test_a_folder_of_gray_images_written_with_three_channels_scores_as_gray(tmp_path):
@@ -44,7 +44,7 @@ def test_a_folder_of_gray_images_written_with_three_channels_scores_as_gray(tmp_
     (tmp_path / "three").mkdir()
     for path in (tmp_path / "gray").iterdir():
         Image.open(path).convert("RGB").save(tmp_path / "three" / path.name)
-    first, second = (evaluate(config=tiny(), folder=folder)["fd"] for folder in (gray, tmp_path / "three"))
+    first, second = (score_folder(folder, tiny())["fd"] for folder in (gray, tmp_path / "three"))
     assert first.value == second.value
 
 
@@ -53,11 +53,34 @@ def test_a_folder_of_images_of_another_size_has_another_protocol(tmp_path, capsy
     folder_of(tmp_path / "larger", 0)
     path = tmp_path / "larger" / "00.png"
     Image.open(path).resize((12, 16)).save(path)
-    same, larger = (evaluate(config=tiny(), folder=tmp_path / name)["fd"] for name in ("same", "larger"))
-    assert "larger has 1 images of other sizes than 8x8" in capsys.readouterr().out
+    same, larger = (score_folder(tmp_path / name, tiny())["fd"] for name in ("same", "larger"))
+    assert "1 of the 12 images of " in capsys.readouterr().out
     assert (same.protocol.resize, larger.protocol.resize) == ("none", "the folder's images to 8x8")
     with pytest.raises(UnlikeProtocolError, match="resize"):
         same.better_than(larger)
+
+
+def test_images_that_are_not_scored_do_not_count_as_resized(tmp_path, capsys):
+    """Of twelve images the first, fourth, seventh and tenth are scored; the second is of another size."""
+    folder_of(tmp_path / "images", 0)
+    path = tmp_path / "images" / "01.png"
+    Image.open(path).resize((12, 16)).save(path)
+    found = score_folder(tmp_path / "images", tiny(), num_images=4)["fd"]
+    assert found.protocol.resize == "none" and "resampled" not in capsys.readouterr().out
+    assert score_folder(tmp_path / "images", tiny())["fd"].protocol.resize == "the folder's images to 8x8"
+
+
+def test_a_folder_is_scored_against_the_data_of_a_run_and_recorded_with_it(run, tmp_path):
+    load(run[0]).save(f"{tmp_path}/", 24)
+    found = score_folder(tmp_path, workdir=run[0])["fd"]
+    assert found == score_folder(tmp_path, tiny())["fd"]
+    last = json.loads((run[0] / "evaluation.jsonl").read_bytes().splitlines()[-1])
+    assert (last["by"], last["scores"][0]["protocol"]["weights"]) == ("evaluate", "folder")
+
+
+def test_a_folder_needs_data_to_be_compared_with(tmp_path):
+    with pytest.raises(UserError, match="give config= or workdir="):
+        score_folder(tmp_path)
 
 
 def test_a_folder_is_not_compared_with_images_that_are_not_square(tmp_path, monkeypatch):
@@ -65,15 +88,15 @@ def test_a_folder_is_not_compared_with_images_that_are_not_square(tmp_path, monk
     monkeypatch.setattr(evaluation, "Reference", None)  # would be called
     wide = from_arrays(np.zeros((9, 8, 12), np.uint8))
     with pytest.raises(UserError, match="has images of 8x12 pixels: a folder"):
-        evaluate(config=tiny(), folder=tmp_path / "images", source=wide)
+        score_folder(tmp_path / "images", tiny(), source=wide)
 
 
 def test_a_folders_bad_images_are_skipped_on_request(tmp_path):
     folder_of(tmp_path / "images", 0)
     (tmp_path / "images" / "00.png").write_bytes(b"torn")
     with pytest.raises(UserError, match="on_bad_image"):
-        evaluate(config=tiny(), folder=tmp_path / "images")
-    found = evaluate(config=tiny(data__on_bad_image="skip"), folder=tmp_path / "images")["fd"]
+        score_folder(tmp_path / "images", tiny())
+    found = score_folder(tmp_path / "images", tiny(data__on_bad_image="skip"))["fd"]
     assert found.protocol.n_fake == 11 and found.protocol.resize == "none"
 
 
@@ -83,7 +106,7 @@ def test_scores_that_cannot_be_recorded_are_given_all_the_same(run, monkeypatch,
 
     monkeypatch.setattr(evaluation.score_log, "record", full)
     assert evaluate(run[0])["fd"].value == values(run[0])[6]
-    assert "cannot be recorded in" in capsys.readouterr().out
+    assert "cannot be written to" in capsys.readouterr().out
 
 
 def test_the_best_checkpoint_is_of_the_newest_protocol(tmp_path):
@@ -125,7 +148,7 @@ def test_points_are_compared_as_they_are(tmp_path):
 
 def test_what_is_not_evaluated_while_it_trains_is_refused_by_evaluation_only(run, monkeypatch):
     """Before anything is read."""
-    monkeypatch.setattr(evaluation, "load_split", None)
+    monkeypatch.setattr(evaluation, "RunData", None)
     for change, sentence in (
         ({"eval__metrics": []}, "eval.metrics is empty"),
         ({"eval__metrics": ["recall"], "eval__num_samples": 5}, "num_samples is 5"),
@@ -138,7 +161,7 @@ def test_what_is_not_evaluated_while_it_trains_is_refused_by_evaluation_only(run
 @pytest.mark.parametrize(("num", "said"), [(3, False), (12, False), (13, True), (None, False)])
 def test_fewer_images_than_asked_for_are_said(tmp_path, capsys, num, said):
     folder_of(tmp_path / "images", 0)
-    found = evaluate(config=tiny(), folder=tmp_path / "images", num_samples=num)["fd"]
+    found = score_folder(tmp_path / "images", tiny(), num_images=num)["fd"]
     assert found.protocol.n_fake == min(num or 12, 12)
     assert ("has 12 images, fewer than the 13 asked for" in capsys.readouterr().out) == said
 
@@ -150,4 +173,4 @@ def test_a_folder_of_too_few_images_is_refused_before_features_are_computed(tmp_
         (tmp_path / "images" / f"{i:02d}.png").unlink()
     config = tiny(eval__metrics=["recall"], eval__best_metric="recall")
     with pytest.raises(UserError, match=r"the number of images in .*images is 5, but 'recall' of eval.metrics needs 6"):
-        evaluate(config=config, folder=tmp_path / "images")
+        score_folder(tmp_path / "images", config)

@@ -8,15 +8,15 @@ import jax
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
-from support.scored import scorer, tiny, values
+from support.scored import reference, scorer, tiny, values
 
 from jaxgan.data import from_arrays, to_floats
 from jaxgan.devices.devices import Devices
 from jaxgan.errors import UserError
 from jaxgan.evaluation import scorer as scorer_module
 from jaxgan.evaluation.evaluate import evaluate, table
-from jaxgan.evaluation.reference import load_split
-from jaxgan.evaluation.scorer import Reference, Scorer
+from jaxgan.evaluation.run_data import RunData
+from jaxgan.evaluation.scorer import Scorer
 from jaxgan.metrics import METRICS
 from jaxgan.metrics.frechet import frechet_distance, statistics
 from jaxgan.monitor.doctor import diagnose
@@ -28,9 +28,9 @@ from jaxgan.training.actions import Evaluate
 def test_the_score_is_that_of_the_samples_themselves(run):
     """Against an independent way: samples drawn by the `Sampler`, saved as bytes, and features from one call."""
     sampler = load(run[0])
-    reference = Reference(tiny(), Devices())
+    compared = reference(tiny())
     fake = to_floats(sampler.images(24), "tanh")
-    expected = frechet_distance(statistics(reference.real.features), statistics(reference.features(fake)[0]))
+    expected = frechet_distance(statistics(compared.real.features), statistics(compared.features(fake)[0]))
     assert evaluate(run[0])["fd"].value == pytest.approx(expected, rel=1e-5)
 
 
@@ -75,8 +75,8 @@ def test_classes_are_drawn_in_the_shares_of_the_training_data(conditional, chang
     config, given = tiny(**change), source
     if "eval__split" in change:
         config, given = tiny(data__max_examples=24, **change), None
-        source = load_split(config, "train")
-    made = Scorer(Reference(config, Devices(), given), conditional[0]._gan)
+        source = RunData(config).trained
+    made = Scorer(reference(config, given), conditional[0]._gan)
     labels = made._labels(np.arange(48))
     np.testing.assert_array_equal(np.bincount(labels), 2 * np.bincount(source.labels))
     np.testing.assert_array_equal(labels[:24], labels[24:])
@@ -85,7 +85,7 @@ def test_classes_are_drawn_in_the_shares_of_the_training_data(conditional, chang
 
 def test_memorization_is_beside_the_held_out_digits(conditional):
     score, state = conditional
-    real, held_out = (load_split(tiny(), split) for split in ("train", "test"))
+    real, held_out = (RunData(tiny()).split(name) for name in ("train", "test"))
     images = [score.images(state)[0], to_floats(held_out.read(np.arange(len(held_out))), "tanh")]
     train = score.reference.features(to_floats(real.read(np.arange(len(real))), "tanh"))[0]
     assert (len(real), len(held_out)) == (50, 360)

@@ -7,7 +7,7 @@ import pytest
 
 from jaxgan.config.config import Config
 from jaxgan.errors import UserError
-from jaxgan.evaluation import evaluate
+from jaxgan.evaluation import conditioning
 from jaxgan.sampling.sampler import Sampler
 from jaxgan.steps.forward import g_inputs
 from jaxgan.steps.gan import build, init
@@ -49,7 +49,7 @@ def sampler(monkeypatch):
         return made
 
     real = lambda train, test, output: Judge()  # noqa: E731
-    monkeypatch.setattr(evaluate, "load_classifier", real)
+    monkeypatch.setattr(conditioning, "load_classifier", real)
     return make
 
 
@@ -58,13 +58,13 @@ CLASSES = {"model": {"g_conditioning": "concat", "d_conditioning": "projection"}
 
 @pytest.mark.parametrize(("shift", "expected"), [(0, 1.0), (1, 0.0)])
 def test_class_obedience_compares_with_the_label_asked_for(sampler, shift, expected):
-    found = evaluate.class_obedience(sampler(lambda i: (i + shift) % 10, **CLASSES), per_class=4)
+    found = conditioning.class_obedience(sampler(lambda i: (i + shift) % 10, **CLASSES), per_class=4)
     assert found.accuracy.overall == expected
     assert found.judge == 0.75
 
 
 def test_class_obedience_goes_through_the_classes_there_are(sampler):
-    found = evaluate.class_obedience(sampler(lambda i: (7, 2)[i % 2], present=[7, 2], **CLASSES), per_class=4)
+    found = conditioning.class_obedience(sampler(lambda i: (7, 2)[i % 2], present=[7, 2], **CLASSES), per_class=4)
     assert found.accuracy.per_class == {2: 1.0, 7: 1.0}
     assert set(found.diversity.per_class) == {2, 7}
 
@@ -74,7 +74,7 @@ def test_code_meaning_finds_the_class_of_each_code(sampler):
     drawn = g_inputs(made.gan, seed_keys(0).sample, jnp.arange(200))[:, made.gan.z_dim :]
     codes = np.asarray(values(made.gan.codes, drawn)[0])
     made.sample = sampler(lambda i: 9 - codes[i], infogan={"categorical": [10]}).sample
-    found = evaluate.code_meaning(made, num=200)
+    found = conditioning.code_meaning(made, num=200)
     assert found.assignment.accuracy == 1.0
     assert found.assignment.classes == {code: 9 - code for code in range(10)}
 
@@ -82,6 +82,6 @@ def test_code_meaning_finds_the_class_of_each_code(sampler):
 def test_evaluation_refuses_runs_without_classes_or_codes(sampler):
     plain = sampler(lambda i: 0)
     with pytest.raises(UserError, match="not conditioned on classes"):
-        evaluate.class_obedience(plain)
+        conditioning.class_obedience(plain)
     with pytest.raises(UserError, match="no categorical code"):
-        evaluate.code_meaning(plain)
+        conditioning.code_meaning(plain)

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from support.scored import folder_of, scorer, tiny
+from support.scored import folder_of, reference, scorer, tiny
 
 from jaxgan.data import from_arrays, to_floats
 from jaxgan.data import source as source_module
-from jaxgan.devices.devices import Devices
 from jaxgan.errors import UserError
-from jaxgan.evaluation.scorer import Reference
+from jaxgan.evaluation.reference import Reference
 from jaxgan.metrics import Extracted, Protocol, base, measure
 from jaxgan.metrics.scores import Score, UnlikeProtocolError
 from jaxgan.training.loop import train
@@ -29,7 +28,7 @@ from jaxgan.training.loop import train
 def test_memorization_needs_held_out_examples(change, sentence):
     config = tiny(**{"eval__metrics": ["memorization"], "eval__best_metric": "memorization", **change})
     with pytest.raises(UserError, match=f"eval.metrics has 'memorization', .*{sentence}.*: leave it out"):
-        Reference(config, Devices())
+        reference(config)
 
 
 def test_memorization_of_examples_of_the_caller_is_refused(tmp_path, tiny_digits):
@@ -39,24 +38,24 @@ def test_memorization_of_examples_of_the_caller_is_refused(tmp_path, tiny_digits
 
 
 def test_real_features_come_from_the_cache_the_second_time(run, monkeypatch):
-    first = Reference(tiny(), Devices()).real.features
+    first = reference(tiny()).real.features
     monkeypatch.setattr(Reference, "_extracted", None)  # would be called
-    np.testing.assert_array_equal(Reference(tiny(), Devices()).real.features, first)
+    np.testing.assert_array_equal(reference(tiny()).real.features, first)
 
 
 @pytest.mark.parametrize("change", [{"data__max_examples": 40}, {"eval__num_real": 30}, {"eval__split": "test"}])
 def test_other_real_examples_are_not_taken_for_the_cached_ones(change):
-    reference = Reference(tiny(**change), Devices())
-    real = to_floats(reference.source.read(np.arange(len(reference.source))), "tanh")
-    np.testing.assert_allclose(reference.real.features, reference.features(real)[0], atol=1e-5)
+    made = reference(tiny(**change))
+    real = to_floats(made.source.read(np.arange(len(made.source))), "tanh")
+    np.testing.assert_allclose(made.real.features, made.features(real)[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("limit", [0, source_module.MEMORY_LIMIT], ids=["streamed", "in memory"])
 @pytest.mark.parametrize("second", ["b/images", "a/images"], ids=["other folder", "replaced in place"])
 def test_features_of_images_of_the_same_name_are_not_mixed_up(tmp_path, monkeypatch, limit, second):
     monkeypatch.setattr(source_module, "MEMORY_LIMIT", limit)
-    first = Reference(folder_of(tmp_path / "a/images", 0), Devices())
-    other = Reference(folder_of(tmp_path / second, 1), Devices())
+    first = reference(folder_of(tmp_path / "a/images", 0))
+    other = reference(folder_of(tmp_path / second, 1))
     real = to_floats(other.source.read(np.arange(12)), "tanh")
     np.testing.assert_allclose(other.real.features, other.features(real)[0], atol=1e-5)
     with pytest.raises(UnlikeProtocolError, match=r"they differ in data_hash \(\w{16} and \w{16}\)"):
@@ -65,9 +64,9 @@ def test_features_of_images_of_the_same_name_are_not_mixed_up(tmp_path, monkeypa
 
 def test_streamed_images_are_known_again_wherever_they_lie(tmp_path, monkeypatch):
     monkeypatch.setattr(source_module, "MEMORY_LIMIT", 0)
-    first = Reference(folder_of(tmp_path / "a/images", 0), Devices()).protocol(9)
+    first = reference(folder_of(tmp_path / "a/images", 0)).protocol(9)
     monkeypatch.setattr(Reference, "_extracted", None)  # would be called
-    assert Reference(folder_of(tmp_path / "b/images", 0), Devices()).protocol(9) == first
+    assert reference(folder_of(tmp_path / "b/images", 0)).protocol(9) == first
 
 
 def test_scores_against_other_classes_are_not_compared(run):
@@ -82,13 +81,13 @@ def test_a_metric_is_computed_of_the_fewest_examples_but_not_of_fewer(run, name,
     config = tiny(**sections, eval__num_samples=num, eval__num_real=num)
     assert name in scorer(config)(run[1])
     with pytest.raises(UserError, match=f"examples of embedded/digits train is {num - 1}, but '{name}' .* needs {num}"):
-        Reference(tiny(**sections, data__max_examples=num - 1), Devices())
+        reference(tiny(**sections, data__max_examples=num - 1))
 
 
 def test_points_of_the_caller_have_no_logits():
     config = tiny(model__output="linear", eval__metrics=["is"], eval__best_metric="is")
     with pytest.raises(UserError, match="'is', which a network sees in images, but arrays is points: leave it out"):
-        Reference(config, Devices(), from_arrays(np.zeros((8, 2), np.float32)))
+        reference(config, from_arrays(np.zeros((8, 2), np.float32)))
 
 
 def test_numbers_are_checked_before_neighbors_are_found(monkeypatch):

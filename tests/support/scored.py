@@ -4,8 +4,11 @@ import numpy as np
 from PIL import Image
 
 from jaxgan.config.config import Config
+from jaxgan.data import Source
 from jaxgan.devices.devices import AXIS, Devices
-from jaxgan.evaluation.scorer import Reference, Scorer
+from jaxgan.evaluation.reference import Reference
+from jaxgan.evaluation.run_data import RunData
+from jaxgan.evaluation.scorer import Scorer
 from jaxgan.runs.score_log import training_scores
 from jaxgan.steps.gan import build
 
@@ -30,7 +33,11 @@ def values(workdir) -> dict[int, float]:
 
 
 def scorer(config: Config, devices: Devices | None = None) -> Scorer:
-    return Scorer(Reference(config, devices or Devices()), build(config, (8, 8, 1), AXIS, num_classes=10))
+    return Scorer(reference(config, devices=devices), build(config, (8, 8, 1), AXIS, num_classes=10))
+
+
+def reference(config: Config, source: Source | None = None, devices: Devices | None = None) -> Reference:
+    return Reference(RunData(config, source), devices or Devices())
 
 
 def folder_of(path, seed) -> Config:
