@@ -9,7 +9,7 @@ import pytest
 from support.scored import tiny, values
 
 from jaxgan.errors import UserError
-from jaxgan.evaluation import scorer as scorer_module
+from jaxgan.evaluation import reference as reference_module
 from jaxgan.evaluation.evaluate import evaluate
 from jaxgan.evaluation.scorer import Scorer
 from jaxgan.monitor.curves import read_metrics
@@ -72,7 +72,7 @@ def test_a_run_ends_early_where_asked_for_and_stays_ended(run, tmp_path, monkeyp
     assert "ended early: step 6 of 10, since at step 6 2 evaluations" in capsys.readouterr().out
     assert int(train(config, tmp_path / "run").step) == 6 and "is complete" in capsys.readouterr().out
     monkeypatch.undo()
-    monkeypatch.setattr(scorer_module, "BLOCK", 16)
+    monkeypatch.setattr(reference_module, "BLOCK", 16)
     assert int(train(tiny(train__num_steps=8), tmp_path / "run").step) == 8  # without patience it goes on
 
 
