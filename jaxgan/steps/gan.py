@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxgan.architectures import ARCHITECTURES
+from jaxgan.architectures.own_modules import check_discriminator, check_generator
 from jaxgan.config.config import Config, OptimConfig
 from jaxgan.errors import UserError
 from jaxgan.monitor.gradients import Layer, layers_of
@@ -137,6 +138,7 @@ def build(
     codes: Codes | None = None
     if info.on:
         codes = Codes(info.categorical, info.continuous, info.distribution, m.z_dim if info.reconstruct_z else 0)
+    own_g, own_d = generator is not None, discriminator is not None
     if generator is None or discriminator is None:
         g, d = _networks(config, shape, axis_name, num_classes, codes)
         generator = g if generator is None else generator
@@ -146,7 +148,7 @@ def build(
     def schedule(o: OptimConfig) -> Callable[[Array], Array]:
         return lambda step: schedule_factor(o.schedule, step, o.schedule_steps, o.schedule_end)
 
-    return GAN(
+    gan = GAN(
         generator=generator,
         discriminator=discriminator,
         loss=LOSSES[config.loss.name],
@@ -178,6 +180,12 @@ def build(
         axis_name=axis_name,
         watch_layers=config.monitor.layers,
     )
+    g_inputs, d_inputs = _inputs(gan)
+    if own_g:
+        check_generator(generator, g_inputs, gan.shape, axis_name)
+    if own_d:
+        check_discriminator(discriminator, d_inputs, axis_name)
+    return gan
 
 
 def _check_data(config: Config, shape: tuple[int, ...], num_classes: int) -> None:
