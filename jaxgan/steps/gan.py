@@ -125,12 +125,13 @@ def build(
       generator, discriminator: the caller's own Linen modules in place of the architecture's, called as
         `generator(z, train=...)` and `discriminator(x, train=...)`, where the configuration has a conditioning as
         `generator(z, label, train=...)` and `discriminator(x, label, train=...)`; the latter returns `DOutput` or
-        logits. They may hold variables of any collection but draw no randomness of their own (no dropout).
+        logits. They may hold variables of any collection but draw no randomness of their own (no dropout). They are
+        checked here, by shapes alone.
       num_classes: of the data; 0: they have no labels.
 
     Raises:
-      UserError: the architecture cannot make examples of this shape, or not in the range of `model.output`, or there
-        are no classes to be conditioned on.
+      UserError: the architecture cannot make examples of this shape, or not in the range of `model.output`, there
+        are no classes to be conditioned on, or a module of the caller's own does not fit.
     """
     m, info = config.model, config.infogan
     _check_data(config, shape, num_classes)
