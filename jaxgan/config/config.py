@@ -30,12 +30,13 @@ from jaxgan.config.constraints import (
 )
 from jaxgan.config.data import DataConfig
 from jaxgan.config.evaluation import EvalConfig
-from jaxgan.config.fields import at_least, check_types, coerce, one_of
+from jaxgan.config.fields import check_fields, coerce, key, one_of
 from jaxgan.config.loss import AugmentConfig, LossConfig, RegularizersConfig, TargetsConfig
 from jaxgan.config.model import InfoganConfig, ModelConfig
 from jaxgan.config.monitor import MonitorConfig
-from jaxgan.config.train import OptimConfig, TrainConfig
-from jaxgan.errors import UserError
+from jaxgan.config.optim import OptimConfig
+from jaxgan.config.train import TrainConfig
+from jaxgan.errors import UserError, shown
 
 # What may differ between a run and its resumption: none of it changes what a step computes.
 RESUMABLE = (
@@ -57,7 +58,7 @@ class Config:
       UserError: a type, range, name or combination that cannot work, naming field, value and what is allowed.
     """
 
-    seed: int = 0
+    seed: int = key(0, "Seed of all randomness: weights, order of the data, latents.", least=0, most=2**32 - 1)
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     infogan: InfoganConfig = field(default_factory=InfoganConfig)
@@ -72,13 +73,9 @@ class Config:
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
 
     def __post_init__(self):
-        check_types(self, "")
-        at_least("seed", self.seed, 0)
-        if self.seed >= 2**32:
-            raise UserError(f"seed is {self.seed}: it must be less than 2**32.")
+        check_fields(self, "")
         for section in ("g_optim", "d_optim"):
             optim = _with_preset(getattr(self, section), section)
-            check_types(optim, section)
             optim.validate(section)
             object.__setattr__(self, section, optim)
         if self.train.d_steps_per_g_step is None:
@@ -136,9 +133,7 @@ def defaults():
     for name, cls in SECTIONS.items():
         config[name] = config_dict.ConfigDict(type_safe=False)
         for f in dataclasses.fields(cls):
-            # A placeholder tells the flag parser the type of a value that is None by default.
-            kind = TYPES[f"{name}.{f.name}"]
-            config[name][f.name] = config_dict.placeholder(typing.get_args(kind)[0]) if f.default is None else f.default
+            config[name][f.name] = f.default
     return config.lock()
 
 
@@ -190,7 +185,9 @@ def _as_mapping(config) -> Mapping[str, Any]:
     if hasattr(config, "to_dict"):
         config = config.to_dict()
     if not isinstance(config, Mapping):
-        raise UserError(f"the configuration is {config!r}: it must be a Config, a ConfigDict or nested dictionaries.")
+        raise UserError(
+            f"the configuration is {shown(config)}: it must be a Config, a ConfigDict or nested dictionaries."
+        )
     return config
 
 
@@ -229,11 +226,11 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def _flatten(values: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and key in SECTIONS:
-            flat |= {f"{key}.{k}": v for k, v in value.items()}
+    for name, value in values.items():
+        if isinstance(value, Mapping) and name in SECTIONS:
+            flat |= {f"{name}.{k}": v for k, v in value.items()}
         else:
-            flat[key] = value
+            flat[name] = value
     return flat
 
 
@@ -248,11 +245,11 @@ def _coerced(values: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if not isinstance(given, Mapping):
             names = ", ".join(_names(SECTIONS[name]))
-            raise UserError(f"config section {name} is {given!r}: it must be a dictionary of {names}.")
-        for key in given:
-            if f"{name}.{key}" not in KEYS:
-                raise unknown_key(f"{name}.{key}")
-        coerced[name] = {key: coerce(value, TYPES[f"{name}.{key}"]) for key, value in given.items()}
+            raise UserError(f"config section {name} is {shown(given)}: it must be a dictionary of {names}.")
+        for member in given:
+            if f"{name}.{member}" not in KEYS:
+                raise unknown_key(f"{name}.{member}")
+        coerced[name] = {k: coerce(value, TYPES[f"{name}.{k}"]) for k, value in given.items()}
     return coerced
 
 

@@ -1,11 +1,10 @@
-"""What the two networks are trained towards."""
+"""The keys of the sections `loss`, `targets`, `regularizers` and `augment`: what the two networks minimize."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
-from jaxgan.config.fields import at_least, check_types, one_of, within
+from jaxgan.config.fields import Names, check_fields, key
 from jaxgan.errors import UserError
 
 
@@ -13,53 +12,50 @@ from jaxgan.errors import UserError
 class LossConfig:
     """The adversarial loss."""
 
-    name: str = "non_saturating"
-    g_adversarial_weight: float = 1.0  # in G's loss; 0: feature matching or the class loss alone
-    class_weight: float = 1.0  # of the class loss where model.d_conditioning is 'auxiliary'
+    name: str = key(
+        "non_saturating", "Pair of losses that D and G minimize.", allowed=Names("jaxgan.techniques.losses", "LOSSES")
+    )
+    g_adversarial_weight: float = key(
+        1.0, "Weight of the adversarial loss in G's loss; 0 leaves feature matching or the class loss alone.", least=0
+    )
+    class_weight: float = key(1.0, "Weight of the class loss, with model.d_conditioning 'auxiliary'.", least=0)
 
     def __post_init__(self):
-        from jaxgan.techniques.losses import LOSSES
-
-        check_types(self, "loss")
-        one_of("loss.name", self.name, LOSSES)
-        at_least("loss.g_adversarial_weight", self.g_adversarial_weight, 0)
-        at_least("loss.class_weight", self.class_weight, 0)
+        check_fields(self, "loss")
 
 
 @dataclass(frozen=True)
 class TargetsConfig:
-    """Tricks with labels (for losses that have targets) and inputs, by strength; see
-    `jaxgan.techniques.label_tricks.TrickHyper`."""
+    """Tricks with D's target labels, for losses that have them, and noise on its inputs, by strength."""
 
-    smoothing: float = 0.0  # real target 1 - this
-    soft_real: float = 0.0  # real targets ~ U(1 - this, 1)
-    soft_fake: float = 0.0  # generated targets ~ U(0, this)
-    flip: bool = False  # generated examples are 1, real ones 0
-    noisy_real: float = 0.0  # probability that a real example is labeled as generated
-    noisy_fake: float = 0.0  # and the other way round
-    instance_noise: float = 0.0  # standard deviation, in units of the images, of noise on all that D sees
-    instance_noise_steps: int = 0  # G steps until it is gone, linearly
-    # Keep the tricks in the compiled program at strength 0 too, so that an ablation over strengths needs one
-    # compilation; instance noise where it has steps.
-    traced: bool = False
+    # Beyond 0.5 a target would be nearer to that of the other kind of examples.
+    smoothing: float = key(0.0, "How much the target of real examples is below 1.", least=0, most=0.5)
+    soft_real: float = key(0.0, "Targets of real examples are drawn from U(1 - this, 1).", least=0, most=0.5)
+    soft_fake: float = key(0.0, "Targets of generated examples are drawn from U(0, this).", least=0, most=0.5)
+    flip: bool = key(False, "Whether generated examples have the target 1 and real ones 0.")
+    noisy_real: float = key(0.0, "Probability that a real example has the target of a generated one.", least=0, most=1)
+    noisy_fake: float = key(0.0, "Probability that a generated example has the target of a real one.", least=0, most=1)
+    instance_noise: float = key(
+        0.0, "Standard deviation at step 0, in units of the images, of noise added to all that D sees.", least=0
+    )
+    instance_noise_steps: int = key(0, "Generator steps in which that noise falls to 0, evenly.", least=0)
+    traced: bool = key(
+        False,
+        "Whether the compiled program holds the tricks at strength 0 too, so that trying several strengths needs one "
+        "compilation; instance noise only where it has steps.",
+    )
 
     def __post_init__(self):
-        check_types(self, "targets")
-        for name in ("smoothing", "soft_real", "soft_fake"):
-            within(f"targets.{name}", getattr(self, name), 0, 0.5)  # beyond, a target is nearer the other kind's
-        for name in ("noisy_real", "noisy_fake"):
-            within(f"targets.{name}", getattr(self, name), 0, 1)
-        for name in ("instance_noise", "instance_noise_steps"):
-            at_least(f"targets.{name}", getattr(self, name), 0)
+        check_fields(self, "targets")
         if self.smoothing and self.soft_real:
             raise UserError(
-                f"targets.smoothing is {self.smoothing} and targets.soft_real {self.soft_real}: both lower the real"
-                " target, so set one of them to 0."
+                f"targets.smoothing is {self.smoothing} and targets.soft_real {self.soft_real}: both lower the target "
+                "of real examples, so set one of them to 0."
             )
         if self.instance_noise and not self.instance_noise_steps:
             raise UserError(
-                f"targets.instance_noise is {self.instance_noise}: it needs targets.instance_noise_steps of at least 1,"
-                " the steps until it is gone."
+                f"targets.instance_noise is {self.instance_noise}: set targets.instance_noise_steps to the number of "
+                "steps in which it falls to 0."
             )
 
     @property
@@ -71,31 +67,40 @@ class TargetsConfig:
 
 @dataclass(frozen=True)
 class RegularizersConfig:
-    """Penalties by weight, and constraints on the discriminator; 0 leaves one out of the compiled program."""
+    """Penalties by weight, and constraints on D; what is 0 is left out of the compiled program."""
 
-    r1: float = 0.0  # gamma/2 E |grad D(x)|^2 on real examples
-    r2: float = 0.0  # the same on generated ones
-    wgan_gp: float = 0.0  # E (|grad D| - 1)^2 between real and generated examples; usual: 10
-    dragan: float = 0.0  # the same near real examples; usual: 10
-    interval: int = 1  # the gradient penalties above every this many steps, scaled by as much; usual: 1 or 16
-    lecam: float = 0.0  # D's logits near where those of the other kind were; usual: 0.3 with hinge
-    lecam_relu: bool = False  # LeCam as its authors' program has it: no cost on the wrong side of the other average
-    feature_matching: float = 0.0  # in G's loss: |E h(x) - E h(G(z))|^2
-    clip: float = 0.0  # D's parameters within [-this, this]; usual: 0.01
+    r1: float = key(0.0, "Gamma of R1, gamma/2 E |grad D(x)|^2 on real examples.", least=0)
+    r2: float = key(0.0, "Gamma of R2, the same on generated examples.", least=0)
+    wgan_gp: float = key(0.0, "Weight of E (|grad D| - 1)^2 between real and generated examples (usual: 10).", least=0)
+    dragan: float = key(0.0, "Weight of E (|grad D| - 1)^2 near real examples (usual: 10).", least=0)
+    interval: int = key(
+        1,
+        "Steps between two uses of the gradient penalties above, whose weights are multiplied by it (usual: 1 or 16).",
+        least=1,
+    )
+    lecam: float = key(
+        0.0,
+        "Weight of LeCam, which keeps D's logits near the moving average of those of the other kind of examples "
+        "(usual: 0.3 with hinge).",
+        least=0,
+    )
+    lecam_relu: bool = key(
+        False, "Whether LeCam is as in its authors' program, without cost on the wrong side of the other average."
+    )
+    feature_matching: float = key(0.0, "Weight in G's loss of |E h(x) - E h(G(z))|^2, h being D's features.", least=0)
+    clip: float = key(0.0, "Bound on the size of each of D's parameters (usual: 0.01); 0 means none.", least=0)
 
     def __post_init__(self):
-        check_types(self, "regularizers")
-        for f in dataclasses.fields(self):
-            at_least(f"regularizers.{f.name}", getattr(self, f.name), 1 if f.name == "interval" else 0)
+        check_fields(self, "regularizers")
         if self.lecam_relu and not self.lecam:
             raise UserError(
-                "regularizers.lecam_relu is True, but there is no LeCam penalty: set regularizers.lecam to its weight,"
-                " such as 0.3, or lecam_relu to False."
+                "regularizers.lecam_relu is True, but there is no LeCam penalty: set regularizers.lecam to its weight, "
+                "such as 0.3, or lecam_relu to False."
             )
         if self.interval > 1 and not self.gradient_penalties:
             raise UserError(
-                f"regularizers.interval is {self.interval}, but there is no gradient penalty to apply that seldom: set"
-                " the weight of one, or interval to 1."
+                f"regularizers.interval is {self.interval}, but there is no gradient penalty to apply that seldom: set "
+                "the weight of one, or regularizers.interval to 1."
             )
 
     @property
@@ -108,28 +113,32 @@ class RegularizersConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Differentiable augmentation of all that D sees (DiffAugment), its probability fixed or adaptive (ADA)."""
+    """Differentiable augmentation of all that D sees (DiffAugment), with a fixed or an adaptive probability (ADA)."""
 
-    policy: tuple[str, ...] = ()  # color, translation, cutout; empty: none
-    p: float | None = None  # of each, for each image; with ada where it starts. None: 1, with ada 0
-    ada: bool = False  # move p so that D overfits by as much as ada_target
-    ada_target: float = 0.6  # of the mean sign of D's logits on real examples
-    ada_kimg: float = 500.0  # thousands of real examples that would take p from 0 to 1
+    policy: tuple[str, ...] = key(
+        (), "Augmentations to apply; empty means none.", allowed=Names("jaxgan.techniques.augment", "AUGMENTATIONS")
+    )
+    p: float | None = key(
+        None,
+        "Probability of each augmentation for each image, with ada the first one; None means 1, with ada 0.",
+        least=0,
+        most=1,
+    )
+    ada: bool = key(False, "Whether the probability adapts until D overfits by as much as ada_target says.")
+    ada_target: float = key(0.6, "Mean sign of D's logits on real examples that ada aims for.", least=-1, most=1)
+    ada_kimg: float = key(
+        500.0, "Thousands of real examples in which ada can move the probability from 0 to 1.", above=0
+    )
 
     def __post_init__(self):
-        from jaxgan.techniques.augment import AUGMENTATIONS
-
-        check_types(self, "augment")
-        for name in self.policy:
-            one_of("augment.policy", name, AUGMENTATIONS)
+        check_fields(self, "augment")
         if len(set(self.policy)) < len(self.policy):
             raise UserError(f"augment.policy is {self.policy}: name each augmentation once.")
-        within("augment.p", self.first_p, 0, 1)
-        within("augment.ada_target", self.ada_target, -1, 1)
-        if not self.ada_kimg > 0:
-            raise UserError(f"augment.ada_kimg is {self.ada_kimg}: it must be greater than 0.")
         if self.ada and not self.policy:
-            raise UserError("augment.ada adapts the probability of augmentations: name some in augment.policy.")
+            raise UserError(
+                "augment.ada adapts the probability of augmentations, but there are none: name some in augment.policy, "
+                "or set augment.ada to False."
+            )
 
     @property
     def first_p(self) -> float:

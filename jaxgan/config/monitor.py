@@ -1,26 +1,35 @@
-"""What is watched while a run goes, and what happens when something is found."""
+"""The keys of the section `monitor`: what is watched during training, and what a finding leads to."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxgan.config.fields import at_least, check_types, one_of
+from jaxgan.config.fields import check_fields, key
 
 ON_FINDING = ("warn", "stop", "roll_back")
 
 
 @dataclass(frozen=True)
 class MonitorConfig:
-    """Monitoring. None of this changes the training, so a resumed run may change it, but for when it ends early."""
+    """What is watched during training, and what a finding leads to.
 
-    layers: bool = True  # log gradient norms, update ratios and sigma of every layer
-    histograms_every: int = 0  # steps between two histograms of D's logits; 0: never, for they compile a program
-    preflight: bool = True  # look at data and networks before the first step
-    on_finding: str = "warn"  # at a finding of severity "problem": warn | stop | roll_back to the best checkpoint
-    max_attempts: int = 3  # times that a run is rolled back before it is stopped
+    None of these keys changes a training step, so a resumed run may change them; some decide when a run ends.
+    """
+
+    layers: bool = key(True, "Whether gradient norms, update ratios and spectral norms of every layer are logged.")
+    histograms_every: int = key(
+        0,
+        "Steps between two histograms of D's logits; 0 draws none, because they need a compiled program of their own.",
+        least=0,
+    )
+    preflight: bool = key(True, "Whether data and networks are checked before the first step.")
+    on_finding: str = key(
+        "warn",
+        "What a finding of severity 'problem' leads to: a warning, the end of the run, or a return to the best "
+        "checkpoint (roll_back).",
+        allowed=ON_FINDING,
+    )
+    max_attempts: int = key(3, "Number of times that a run is rolled back before it is stopped.", least=1)
 
     def __post_init__(self):
-        check_types(self, "monitor")
-        at_least("monitor.histograms_every", self.histograms_every, 0)
-        at_least("monitor.max_attempts", self.max_attempts, 1)
-        one_of("monitor.on_finding", self.on_finding, ON_FINDING)
+        check_fields(self, "monitor")
