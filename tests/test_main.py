@@ -32,7 +32,7 @@ OVERRIDES = [
     ("--config.g_optim.b1=nan", r"g_optim.b1 is 'nan': it must be a finite number or None"),
     ("--config.g_optim.eps=inf", r"g_optim.eps is 'inf': it must be a finite number"),
     ("--config.model.d_kernel_sizes=abc", r"d_kernel_sizes is \('abc',\): it must be a tuple, each a whole number"),
-    ("--config.model.d_kernel_sizes=()", r"d_kernel_sizes is \(\): allowed are 3, 4 and 5"),
+    ("--config.model.d_kernel_sizes=()", r"d_kernel_sizes is empty: allowed are 3, 4 and 5"),
     ("--config.data.classes=cat,dog", r"'cat' is not known: allowed are 0, 1, 2"),
     ("--config.data.image_size=0 --config.model.architecture=dcgan", r"8x8x1: data.image_size must be one of 28, 32"),
     ("--config.data.source=folder --config.data.data_dir=nowhere", r"'nowhere' .* does not exist"),

@@ -210,7 +210,8 @@ def _check_value(full: str, value, rule: Rule, is_float: bool) -> None:
         if abs(entry) > most:
             raise UserError(f"{full} is {shown(value)}: it must be at most {most:.10g} in size.")
         if not rule.holds(entry):
-            raise UserError(f"{full} is {shown(value)}: it must be {rule.bounds()}{_rounding(rule, entry)}.")
+            what = "each entry" if isinstance(value, tuple) else "it"
+            raise UserError(f"{full} is {shown(value)}: {what} must be {rule.bounds()}{_rounding(rule, entry)}.")
         if 0 < abs(entry) < LEAST_FLOAT:
             zero = "0 or " if rule.holds(0) else ""
             raise UserError(

@@ -14,7 +14,7 @@ CLASS_FAKE = {"model__g_conditioning": "concat", "model__d_conditioning": "class
 REFUSED = [
     (
         dict(model__d_conditioning="projection"),
-        r"d_conditioning 'projection' judges .* set model.g_conditioning to one of concat, batch_norm",
+        r"d_conditioning 'projection' judges .* set model.g_conditioning to concat or batch_norm",
     ),
     (
         dict(model__g_conditioning="concat"),
@@ -22,11 +22,11 @@ REFUSED = [
     ),
     (
         dict(model__g_conditioning="batch_norm", model__d_conditioning="concat", model__g_batch_norm=False),
-        r"'batch_norm' needs model.g_batch_norm, which is False",
+        r"'batch_norm' needs batch norm in G: set model.g_batch_norm to True",
     ),
-    (dict(model__minibatch_stddev=1), r"model.minibatch_stddev is 1: it must be 0 \(none\) or a group of at least 2"),
+    (dict(model__minibatch_stddev=1), r"model.minibatch_stddev is 1: it must be 0 or at least 2"),
     (dict(model__packing=0), r"model.packing is 0: it must be at least 1"),
-    (dict(model__packing=2, **CONDITIONAL), r"model.packing is 2: examples judged as one would need one class"),
+    (dict(model__packing=2, **CONDITIONAL), r"model.packing is 2, but examples judged as one would need one class"),
     (dict(model__packing=2, infogan__continuous=1), r"model.packing is 2: codes cannot be read from .* judged as one"),
     (dict(model__packing=2, model__minibatch_stddev=2), r"model.packing is 2 and model.minibatch_stddev 2: both"),
     (dict(model__packing=3), r"train.batch_size is 8: it must be a multiple of 3 \(model.packing 3\)"),
@@ -74,11 +74,11 @@ REFUSED = [
     (dict(loss__name="hinge", **CLASS_FAKE), r"loss.name is 'hinge', but with .*'class_fake' .* 'non_saturating'"),
     (dict(targets__smoothing=0.1, **CLASS_FAKE), r"targets.smoothing would move .* 'class_fake' the targets are class"),
     (dict(targets__traced=True, **CLASS_FAKE), r"targets.traced would move .* the targets are classes"),
-    (dict(infogan__categorical=(1,)), r"infogan.categorical is 1: it must be at least 2"),
+    (dict(infogan__categorical=(1,)), r"infogan.categorical is \(1,\): each entry must be at least 2"),
     (dict(infogan__continuous=-1), r"infogan.continuous is -1: it must be at least 0"),
     (dict(infogan__continuous=1, infogan__distribution="gauss"), r"infogan.distribution 'gauss' .*uniform, normal"),
-    (dict(infogan__continuous=1, infogan__weight=-1), r"infogan.weight is -1.0: it must be at least 0"),
-    (dict(infogan__continuous=1, infogan__learning_rate=-1), r"infogan.learning_rate is -1.0: it must be at least 0"),
+    (dict(infogan__continuous=1, infogan__weight=-1), r"infogan.weight is -1: it must be at least 0"),
+    (dict(infogan__continuous=1, infogan__learning_rate=-1), r"infogan.learning_rate is -1: it must be at least 0"),
     (dict(infogan__reconstruct_z=True), r"infogan.reconstruct_z is True, but there are no codes"),
     (dict(loss__class_weight=0.5), r"loss.class_weight is 0.5, but only .*'auxiliary' has a class loss"),
     (dict(loss__class_weight=0.5, **CLASS_FAKE), r"loss.class_weight is 0.5, but only .*'auxiliary' has a class loss"),
@@ -88,7 +88,7 @@ REFUSED = [
         r"leaves the generator without a los",
     ),
     (dict(loss__g_adversarial_weight=0.0, **CLASS_FAKE), r"leaves the generator without .* or loss.class_weight with"),
-    (dict(loss__class_weight=-1), r"loss.class_weight is -1.0: it must be at least 0"),
+    (dict(loss__class_weight=-1), r"loss.class_weight is -1: it must be at least 0"),
 ]
 
 
