@@ -20,7 +20,7 @@ from torch.nn.utils import parametrize
 
 from benchmarks.parity.torch_networks import NETWORKS, BatchNorm
 from jaxgan.config.config import Config
-from jaxgan.config.train import OptimConfig
+from jaxgan.config.optim import OptimConfig
 from jaxgan.errors import UserError
 
 if TYPE_CHECKING:

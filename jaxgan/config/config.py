@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ml_collections import config_dict
+
 from jaxgan.config.constraints import (
     check_architecture,
     check_augment,
@@ -124,14 +126,23 @@ TYPES: dict[str, Any] = {"seed": int} | {
 }
 
 
+class _ConfigDict(config_dict.ConfigDict):
+    """Takes every value as it is, because `Config` checks types and says in a sentence what is allowed.
+
+    The base class, in spite of `type_safe=False`, turns True into 1.0 where the old value is a float.
+    """
+
+    def __setitem__(self, name, value):
+        if name in self:
+            super().__setitem__(name, None)  # None may become anything
+        super().__setitem__(name, value)
+
+
 def defaults():
     """Every key with its default, as a locked `ml_collections.ConfigDict`: what a config file starts from."""
-    from ml_collections import config_dict
-
-    # type_safe=False: types are checked by `Config`, which says in a sentence what is allowed.
-    config = config_dict.ConfigDict({"seed": 0}, type_safe=False)
+    config = _ConfigDict({"seed": 0}, type_safe=False)
     for name, cls in SECTIONS.items():
-        config[name] = config_dict.ConfigDict(type_safe=False)
+        config[name] = _ConfigDict(type_safe=False)
         for f in dataclasses.fields(cls):
             config[name][f.name] = f.default
     return config.lock()

@@ -48,11 +48,11 @@ class Names:
         path = Path(__file__).parents[1].joinpath(*self.module.split(".")[1:])
         file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
-            targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
-            if any(isinstance(target, ast.Name) and target.id == self.attribute for target in targets):
-                value = node.value  # type: ignore[attr-defined]
-                entries = value.keys if isinstance(value, ast.Dict) else value.elts
-                return (*(entry.value for entry in entries), *self.more)
+            target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+            if isinstance(target, ast.Name) and target.id == self.attribute:
+                value: Any = node.value  # type: ignore[attr-defined]
+                entries: list[Any] = value.keys if isinstance(value, ast.Dict) else value.elts
+                return (*(ast.literal_eval(entry) for entry in entries), *self.more)
         raise LookupError(f"{self.attribute} is not assigned in {file}.")
 
 

@@ -1,10 +1,13 @@
 import dataclasses
+import fractions
 import json
+import pathlib
 
+import numpy as np
 import pytest
 
 from jaxgan.config.config import KEYS, TYPES, Config, as_config, defaults, difference
-from jaxgan.errors import UserError
+from jaxgan.errors import UserError, shown
 
 
 def with_values(**overrides):
@@ -59,6 +62,65 @@ def test_config_allows_noise_with_any_loss_and_clipping_without_spectral_norm():
     as_config(with_values(loss__name="hinge", targets__instance_noise=0.1, targets__instance_noise_steps=100))
     as_config(with_values(loss__name="wasserstein", regularizers__clip=0.01, model__d_spectral_norm=False))
     as_config(with_values(loss__g_adversarial_weight=0, regularizers__feature_matching=1))
+
+
+FLOATS = [key for key in KEYS if TYPES[key] in (float, float | None)]
+
+
+def set_key(key, value):
+    config = defaults()
+    section, _, name = key.rpartition(".")
+    config[section][name] = value
+    return as_config(config)
+
+
+@pytest.mark.parametrize("key", FLOATS)
+@pytest.mark.parametrize(
+    "value",
+    [True, 10**400, -(10**5000), 1e-40, -5e-324, 1e39, float("inf"), float("nan"), "1e-3", [1.0], 1j, b"1"],
+    ids=shown,
+)
+def test_no_float_key_takes_what_float32_cannot_hold(key, value):
+    with pytest.raises(UserError, match=rf"^{key} is .*: it must be ") as caught:
+        set_key(key, value)
+    assert len(str(caught.value)) < 250 and "\n" not in str(caught.value)
+
+
+def test_bounds_hold_after_float32_has_rounded():
+    for key in ("g_optim.b2", "train.ema_decay"):
+        assert set_key(key, 1 - 1e-7)
+        with pytest.raises(UserError, match=rf"{key} is .*: it must be .*less than 1; float32 rounds it to 1"):
+            set_key(key, 1 - 1e-12)
+    with pytest.raises(
+        UserError, match=r"eval.stop_ratio is .*: it must be 0 or greater than 1; float32 rounds it to 1"
+    ):
+        set_key("eval.stop_ratio", 1 + 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "held"),
+    [
+        ("train.batch_size", np.int64(32), 32),
+        ("train.batch_size", np.array(32, np.uint8), 32),
+        ("g_optim.learning_rate", np.float32(0.5), 0.5),
+        ("g_optim.learning_rate", np.int8(1), 1.0),
+        ("g_optim.learning_rate", fractions.Fraction(1, 4), 0.25),
+        ("model.d_spectral_norm", np.bool_(False), False),
+        ("eval.inception_path", pathlib.Path("/a/b"), "/a/b"),
+        ("train.init_from", np.str_("runs/a"), "runs/a"),
+        ("data.classes", [np.int32(1), np.str_("2")], (1, "2")),
+        ("data.classes", np.array([1, 2]), (1, 2)),
+        ("data.classes", np.int64(3), (3,)),
+        ("infogan.categorical", (np.int64(10), 3), (10, 3)),
+    ],
+    ids=repr,
+)
+def test_values_of_numpy_and_paths_become_plain(key, value, held):
+    section, _, name = key.partition(".")
+    config = set_key(key, value)
+    found = getattr(getattr(config, section), name)
+    assert found == held and type(found) is type(held)
+    assert Config.from_dict(config.to_dict()) == config
 
 
 def test_config_is_frozen():
@@ -120,7 +182,7 @@ WRONG = [
     ),
     (dict(regularizers__clip=0.01), r"regularizers.clip is 0.01, but model.d_spectral_norm .*constrains nothing"),
     (dict(loss__g_adversarial_weight=0), r"g_adversarial_weight is 0, .*regularizers.feature_matching a weight"),
-    (dict(loss__g_adversarial_weight=-1), r"loss.g_adversarial_weight is -1.0: it must be at least 0"),
+    (dict(loss__g_adversarial_weight=-1), r"loss.g_adversarial_weight is -1: it must be at least 0"),
     (dict(targets__smoothing=0.6), r"targets.smoothing is 0.6: it must be at least 0 and at most 0.5"),
     (dict(targets__soft_fake=-0.1), r"targets.soft_fake is -0.1: it must be at least 0 and at most 0.5"),
     (dict(targets__noisy_real=1.5), r"targets.noisy_real is 1.5: it must be at least 0 and at most 1"),
@@ -138,9 +200,9 @@ WRONG = [
     (dict(augment__ada=True), r"augment.ada adapts .*augment.policy"),
     (
         dict(augment__policy="color", augment__ada=True, augment__ada_kimg=0),
-        r"augment.ada_kimg is 0.0: .*greater than 0",
+        r"augment.ada_kimg is 0: .*greater than 0",
     ),
-    (dict(augment__policy="color", augment__ada_target=2), r"augment.ada_target is 2.0: .*at most 1"),
+    (dict(augment__policy="color", augment__ada_target=2), r"augment.ada_target is 2: .*at most 1"),
     (
         dict(augment__policy="color", augment__ada=True, loss__name="wasserstein"),
         r"'wasserstein' only differences .*minimax, non_saturating, least_squares, hinge",
