@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS ?= dev
 
-.PHONY: setup demo test lint parity bench techniques ablation torch clean
+.PHONY: setup demo test test-quick test-optimized test-release lint parity bench techniques ablation torch clean
 
 setup: $(VENV)/.$(EXTRAS)
 
@@ -19,7 +19,19 @@ demo: setup
 	@echo "The digits are in $$(ls runs/mnist/samples/*.png | tail -1), the learning curves in runs/mnist/curves.png."
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not release"
+
+# What to run while working: the tests that take less than a second each.
+test-quick: setup
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not release"
+
+# The steps and layers as users run them, with all of XLA's optimizations.
+test-optimized: setup
+	JAXGAN_TEST_OPTIMIZED=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not release" tests/steps tests/nn tests/devices
+
+# How the doctor's thresholds and the experiments were made: before a release.
+test-release: setup
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m release
 
 lint: setup
 	$(BIN)/ruff format --check .

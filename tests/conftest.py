@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 
-# Four devices on any machine; see `parallel.use_cpu_devices` for the number of threads.
+# Four devices on any machine; `devices.cpu.use_cpu_devices` says why they need that many threads.
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["PJRT_NPROC"] = "16"
 # What one test has compiled serves all others, in the workers and in the processes that tests start too.
@@ -23,8 +23,9 @@ import pytest
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# These programs run for milliseconds; compiling them is what costs.
-jax.config.update("jax_disable_most_optimizations", True)
+# These programs run for milliseconds; compiling them is what costs. `make test-optimized` compiles as users do.
+if os.environ.get("JAXGAN_TEST_OPTIMIZED") != "1":
+    jax.config.update("jax_disable_most_optimizations", True)
 
 ROOT = Path(__file__).resolve().parents[1]
 

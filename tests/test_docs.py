@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jaxgan.architectures import ARCHITECTURES, D_CONDITIONINGS, G_CONDITIONINGS
-from jaxgan.config.config import KEYS, SECTIONS, TYPES
+from jaxgan.config.config import KEYS, TYPES
 from jaxgan.config.fields import coerce, matches
 from jaxgan.main import _Value
 from jaxgan.metrics import METRICS
@@ -73,7 +73,3 @@ def test_doctor_tells_what_is_changed_for_every_kind(kind):
     named = set(re.findall(r"`([gd]_optim\.\w+)`", line))
     assert named == set(CHANGES.get(kind, ()))
     assert named or "stops" in line
-
-
-def test_sections_are_where_techniques_says():
-    assert (ROOT / "jaxgan" / "config").is_dir() and SECTIONS

@@ -8,11 +8,13 @@ from importlib import resources
 from string import Template
 from typing import Any, TypeVar
 
+from markupsafe import Markup
+
 import jaxgan
 from jaxgan.monitor.doctor import Finding, span, words
 from jaxgan.monitor.preflight import Remark
 from jaxgan.reporting import pictures, plots, tables
-from jaxgan.reporting.markup import Html, element, fold, join, note, section
+from jaxgan.reporting.markup import element, fold, join, note, section
 from jaxgan.reporting.run_record import Run, Verdict, verdict
 from jaxgan.sampling.sampler import Sampler
 
@@ -79,7 +81,7 @@ def several_runs(runs: Sequence[Run]) -> str:
     )
 
 
-def _verdict(judged: Verdict, name: Html | None = None) -> Html:
+def _verdict(judged: Verdict, name: Markup | None = None) -> Markup:
     badge = element("span", LABELS[judged.severity], class_="badge")
     facts = [element("p", fact) for fact in judged.facts]
     return element(
@@ -87,7 +89,7 @@ def _verdict(judged: Verdict, name: Html | None = None) -> Html:
     )
 
 
-def _head(number: int, run: Run) -> Html:
+def _head(number: int, run: Run) -> Markup:
     swatch = element("span", class_="swatch", data_run=number)
     return _verdict(verdict(run), element("h3", swatch, run.name))
 
@@ -97,13 +99,13 @@ def _by_severity(found: Sequence[Noted]) -> list[Noted]:
     return sorted(found, key=lambda each: (SEVERITIES.index(each.severity), getattr(each, "step", 0)))
 
 
-def _remark(remark: Remark) -> Html:
+def _remark(remark: Remark) -> Markup:
     badge = element("span", LABELS[remark.severity], class_="badge")
     heading = element("h3", badge, words(remark.kind).capitalize())
     return element("div", heading, element("p", remark.sentence), class_=f"finding {remark.severity}")
 
 
-def _finding(finding: Finding) -> Html:
+def _finding(finding: Finding) -> Markup:
     badge = element("span", LABELS[finding.severity], class_="badge")
     advice = [
         element("li", each.text, " ", element("span", "— ", _linked(each.source), class_="soft"))
@@ -119,13 +121,13 @@ def _finding(finding: Finding) -> Html:
     )
 
 
-def _linked(text: str) -> Html:
+def _linked(text: str) -> Markup:
     """Text whose addresses can be followed."""
     parts = re.split(r"(https?://\S+[^\s.,;)])", text)
     return join(element("a", p, href=p, rel="noreferrer") if i % 2 else p for i, p in enumerate(parts))
 
 
-def _panels(data: Mapping[str, Any]) -> Html:
+def _panels(data: Mapping[str, Any]) -> Markup:
     if not data["panels"]:
         return note("No curves were recorded.")
     whole = element("button", "Show all steps", type="button", id="whole", hidden=True)
@@ -136,10 +138,10 @@ def _panels(data: Mapping[str, Any]) -> Html:
     return join([bar, script_needed, element("div", class_="panels", id="panels")])
 
 
-def _page(title: str, about: str, head: Html, parts: Sequence[Html | None], data: dict[str, Any]) -> str:
+def _page(title: str, about: str, head: Markup, parts: Sequence[Markup | None], data: dict[str, Any]) -> str:
     there = [part for part in parts if part]
     places = [re.search(r'id="([^"]*)"><h2>(.*?)</h2>', part) for part in there]
-    menu = element("nav", *(element("a", Html(p[2]), href=Html("#" + p[1])) for p in places if p))
+    menu = element("nav", *(element("a", Markup(p[2]), href=Markup("#" + p[1])) for p in places if p))
     body = join(
         [
             element("header", element("h1", title), element("p", about, class_="note"), menu),

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from jaxgan.data import Source
 from jaxgan.errors import UserError
 from jaxgan.evaluation.reference import extractor
 from jaxgan.evaluation.run_data import RunData
 from jaxgan.metrics.features import Features
-from jaxgan.reporting.markup import Html, element, note
+from jaxgan.reporting.markup import element, note
 from jaxgan.reporting.run_record import Run
 from jaxgan.runs.directory import check_example
 from jaxgan.sampling.sampler import Sampler
@@ -65,12 +66,12 @@ def spread(items: list[Any], most: int) -> list[Any]:
     return [items[i] for i in places]
 
 
-def figure(picture: np.ndarray | Path, caption: str, alt: str) -> Html:
+def figure(picture: np.ndarray | Path, caption: str, alt: str) -> Markup:
     """A picture with what is to be said of it."""
     return element("figure", element("img", src=data_uri(picture), alt=alt), element("figcaption", caption))
 
 
-def timeline(run: Run) -> Html | None:
+def timeline(run: Run) -> Markup | None:
     """The grids of samples over time, with a slider."""
     files = spread(list(sample_files(run.workdir).items()), TIMELINE)
     if not files:
@@ -97,7 +98,7 @@ def _latents(run: Run) -> str:
     return "The same latents at every time; averaged weights."
 
 
-def over_time(run: Run) -> Html | None:
+def over_time(run: Run) -> Markup | None:
     """The strip of fixed latents, for images; a page without a slider shows it too."""
     files = spread(list(sample_files(run.workdir).items()), STRIP)
     shape = run.example["shape"]
@@ -111,7 +112,7 @@ def over_time(run: Run) -> Html | None:
     return figure(picture, f"The first images of the grids of steps {steps}, from left to right.", "samples over time")
 
 
-def codes(run: Run) -> Html | None:
+def codes(run: Run) -> Markup | None:
     """What each of InfoGAN's codes does."""
     files = code_files(run.workdir)
     if not files:
@@ -121,14 +122,14 @@ def codes(run: Run) -> Html | None:
     return element("div", *parts, class_="figures")
 
 
-def from_sampler(run: Run, sampler: Sampler) -> tuple[Html | None, Html | None]:
+def from_sampler(run: Run, sampler: Sampler) -> tuple[Markup | None, Markup | None]:
     """Interpolations, and nearest training images: each a part of the page, or a note that says why there is none."""
     data = RunData(run.config, scored=bool(run.scores))
     source, why = _source(run, data)
     return _or_note(_interpolations, sampler, source), _or_note(_neighbors, run, data, sampler, source, why)
 
 
-def _or_note(make: Callable[..., Html | None], *arguments: Any) -> Html | None:
+def _or_note(make: Callable[..., Markup | None], *arguments: Any) -> Markup | None:
     try:
         return make(*arguments)
     except UserError as error:
@@ -145,7 +146,7 @@ def _source(run: Run, data: RunData) -> tuple[Source | None, str]:
     return source, ""
 
 
-def _interpolations(sampler: Sampler, source: Source | None) -> Html:
+def _interpolations(sampler: Sampler, source: Source | None) -> Markup:
     points = sampler.gan.shape == (2,)
     real = None
     if source is not None and points:
@@ -163,7 +164,7 @@ def _interpolations(sampler: Sampler, source: Source | None) -> Html:
     return element("div", note(kept), element("div", *parts, class_="figures"))
 
 
-def _neighbors(run: Run, data: RunData, sampler: Sampler, source: Source | None, why: str) -> Html | None:
+def _neighbors(run: Run, data: RunData, sampler: Sampler, source: Source | None, why: str) -> Markup | None:
     shape = sampler.gan.shape
     if len(shape) != 3 or shape[-1] not in (1, 3):
         return None

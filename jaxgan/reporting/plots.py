@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from jaxgan.monitor.doctor import span, words
 from jaxgan.monitor.panels import best, curve, direction, panels
-from jaxgan.reporting.markup import Html
 from jaxgan.reporting.run_record import Run
 
 POINTS = 60_000  # on the whole page, about 10 bytes each
@@ -52,9 +52,9 @@ def several(runs: Sequence[Run]) -> dict[str, Any]:
     return drawn.data
 
 
-def embedded(data: dict[str, Any]) -> Html:
+def embedded(data: dict[str, Any]) -> Markup:
     """JSON that may stand in a script element, whatever texts it holds."""
-    return Html(json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))
+    return Markup(json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))
 
 
 class _Drawn:

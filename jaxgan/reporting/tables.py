@@ -7,16 +7,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from jaxgan.config.config import KEYS, Config
 from jaxgan.metrics.scores import Protocol, Score
-from jaxgan.reporting.markup import Html, element, fold, join, note, table
+from jaxgan.reporting.markup import element, fold, join, note, table
 from jaxgan.reporting.run_record import Run
 from jaxgan.runs.score_log import better
 
 ABSENT = "–"
 
 
-def scores(runs: Sequence[Run]) -> Html | None:
+def scores(runs: Sequence[Run]) -> Markup | None:
     """Every score with its protocol; those of unlike protocol stand in lines of their own and are not compared."""
     groups: dict[tuple[str, Protocol], list[list[Score]]] = {}
     for i, run in enumerate(runs):
@@ -86,7 +88,7 @@ def _beside(found: Sequence[Sequence[Score]], way: str) -> list[Any]:
     ]
 
 
-def _unlike(groups: Sequence[tuple[str, Protocol]]) -> list[Html]:
+def _unlike(groups: Sequence[tuple[str, Protocol]]) -> list[Markup]:
     """For each score that was measured in several ways, in what they differ."""
     said = []
     for name in sorted({name for name, _ in groups}):
@@ -105,7 +107,7 @@ def flat(config: Config) -> dict[str, Any]:
     return {".".join(key): values[key[0]][key[1]] if len(key) == 2 else values[key[0]] for key in keys}
 
 
-def config(run: Run) -> Html:
+def config(run: Run) -> Markup:
     """What differs from the defaults, and the whole to unfold."""
     ours, usual = flat(run.config), flat(Config())
     changed = [[key, repr(value), repr(usual[key])] for key, value in ours.items() if value != usual[key]]
@@ -114,7 +116,7 @@ def config(run: Run) -> Html:
     return join([first, whole])
 
 
-def differing(runs: Sequence[Run]) -> Html:
+def differing(runs: Sequence[Run]) -> Markup:
     """The keys that the configurations differ in, and the data where those do."""
     configs = [flat(run.config) for run in runs]
     rows = [[key, *(repr(c[key]) for c in configs)] for key in KEYS if any(c[key] != configs[0][key] for c in configs)]
@@ -127,7 +129,7 @@ def differing(runs: Sequence[Run]) -> Html:
     return table(["key", *(run.name for run in runs)], rows)
 
 
-def parameters(nets: Mapping[str, Sequence[tuple[str, tuple[int, ...]]]]) -> Html:
+def parameters(nets: Mapping[str, Sequence[tuple[str, tuple[int, ...]]]]) -> Markup:
     """The number of parameters of each net, and of each array to unfold."""
     parts = []
     for net, arrays in nets.items():
@@ -139,7 +141,7 @@ def parameters(nets: Mapping[str, Sequence[tuple[str, tuple[int, ...]]]]) -> Htm
     return join(parts)
 
 
-def versions(run: Run) -> Html:
+def versions(run: Run) -> Markup:
     """The environment in which the run was last trained."""
     plain = {k: v for k, v in run.environment.items() if not isinstance(v, Mapping)}
     return table(["", ""], list({**plain, **run.environment.get("versions", {})}.items()))

@@ -28,10 +28,6 @@ VARIANTS = {path: variants(path) for path in FILES}
 RUNS = [f"{path}{colon}{name}" for path in FILES for colon, name in [("", ""), *((":", v) for v in VARIANTS[path])]]
 
 
-def test_configs_exist():
-    assert len(FILES) >= 2
-
-
 @pytest.mark.parametrize("file", RUNS, ids=lambda file: file.rpartition("/")[2])
 def test_config_file_builds_and_survives_json(file):
     config = as_config(load_file(file))

@@ -7,12 +7,13 @@ from html.parser import HTMLParser
 import jax
 import numpy as np
 import pytest
+from markupsafe import Markup
 from PIL import Image
 from support.recorded import IMAGES, POINTS, add_checkpoint, add_curves, add_samples, add_scores, begin, finding, whole
 
 from jaxgan.errors import UserError
 from jaxgan.reporting import pictures, report, run_record
-from jaxgan.reporting.markup import Html, element, table
+from jaxgan.reporting.markup import element, table
 
 MOST = 3_000_000  # bytes
 
@@ -254,7 +255,8 @@ def test_timeline_chooses_few_of_many_and_stays_small(tmp_path):
 
 def test_element_escapes_all_but_html():
     assert (
-        element("p", "<&>", Html("<b>x</b>"), None, 3, title='"<') == '<p title="&quot;&lt;">&lt;&amp;&gt;<b>x</b>3</p>'
+        element("p", "<&>", Markup("<b>x</b>"), None, 3, title='"<')
+        == '<p title="&#34;&lt;">&lt;&amp;&gt;<b>x</b>3</p>'
     )
     assert element("img", src="x", hidden=True, alt=None, class_="a b", data_run=0) == (
         '<img src="x" hidden class="a b" data-run="0">'

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from support.games import batches, first, game, moved, same, small
+from support.traced import Traced
 
 from jaxgan.steps.steps import d_step, g_step, train_step
 
@@ -15,20 +16,19 @@ PLAIN = {"model__g_batch_norm": False}  # with less to compile
 
 
 def steps_of(options):
-    """A state, and the steps of D and of G from it: ((state, metrics) of either)."""
+    """A state, its hyper, the steps of D and of G from it, and the count of their traces."""
     gan, state, hyper = game(small(**{**PLAIN, **options}))
     batch = first(batches(1))
 
-    @jax.jit
-    def both(state, hyper):
-        return tuple(step(gan, state, batch, jax.random.key(1), hyper) for step in (d_step, g_step))
-
-    return state, hyper, both
+    traced = Traced(
+        lambda *args: tuple(step(gan, args[0], batch, jax.random.key(1), args[1]) for step in (d_step, g_step))
+    )
+    return state, hyper, jax.jit(traced), traced
 
 
 @pytest.fixture(scope="module")
 def plain():
-    state, hyper, both = steps_of({})
+    state, hyper, both, _ = steps_of({})
     return both(state, hyper)
 
 
@@ -75,7 +75,7 @@ def of_nets(metrics):
 @pytest.mark.parametrize("name", TECHNIQUES)
 def test_technique_moves_one_network_at_a_time_and_only_what_it_is_for(name, plain):
     options, added, (of_d, of_g) = TECHNIQUES[name]
-    state, hyper, both = steps_of(options)
+    state, hyper, both, _ = steps_of(options)
     (after_d, d), (after_g, g) = both(state, hyper)
 
     assert same((after_d.generator, after_d.ema, after_d.step), (state.generator, state.ema, state.step))
@@ -96,7 +96,7 @@ def test_technique_moves_one_network_at_a_time_and_only_what_it_is_for(name, pla
 
 
 def test_lecam_remembers_the_logits_that_d_gave():
-    state, hyper, both = steps_of(TECHNIQUES["lecam"][0])
+    state, hyper, both, _ = steps_of(TECHNIQUES["lecam"][0])
     (new, metrics), _ = both(state, hyper)
     averages = new.aux["lecam"]
     assert_allclose([averages.real, averages.fake], [metrics["logits/real"], metrics["logits/fake"]], rtol=1e-5)
@@ -116,7 +116,7 @@ def test_lecam_relu_reaches_the_step():
 def test_ada_goes_up_by_the_share_of_examples_where_d_is_sure():
     """`test_augment` has the other direction."""
     options = {"augment__policy": ("cutout",), "augment__ada": True, "augment__p": 0.5, "augment__ada_kimg": 0.1}
-    state, hyper, both = steps_of({**options, "augment__ada_target": -1.0})
+    state, hyper, both, _ = steps_of({**options, "augment__ada_target": -1.0})
     (new, metrics), _ = both(state, hyper)
     assert metrics["ada/sign"] > -1
     assert_allclose(new.aux["ada_p"], 0.5 + 8 / 100, rtol=1e-6)
@@ -125,7 +125,7 @@ def test_ada_goes_up_by_the_share_of_examples_where_d_is_sure():
 
 def test_clip_bounds_all_of_the_discriminator_after_its_step_and_nothing_of_the_generator():
     options = {"regularizers__clip": 0.01, "loss__name": "wasserstein", "model__d_spectral_norm": False}
-    state, hyper, both = steps_of(options)
+    state, hyper, both, _ = steps_of(options)
     bound = lambda params: max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(params))  # noqa: E731
     (after_d, _), (after_g, _) = both(state, hyper)
     assert_allclose(bound(after_d.discriminator.params), 0.01)
@@ -143,7 +143,7 @@ TRICKS = {
 def test_tricks_share_one_program_that_is_the_plain_one_at_strength_zero(plain):
     """Of instance noise and augmentation too; equal to the last bit or two, for XLA may fuse the larger program
     otherwise. `test_objectives` has the losses bit for bit."""
-    state, hyper, both = steps_of(TRICKS)
+    state, hyper, both, traced = steps_of(TRICKS)
     off = both(state, hyper)
     for (_, found), (_, expected) in zip(off, plain, strict=True):
         assert found.keys() == expected.keys()
@@ -168,7 +168,7 @@ def test_tricks_share_one_program_that_is_the_plain_one_at_strength_zero(plain):
         (_, d), (_, g) = both(state, changed)
         assert abs(d["loss/d"] - off[0][1]["loss/d"]) > 1e-4, name
         assert (abs(g["loss/g"] - off[1][1]["loss/g"]) > 1e-4) == of_g, name
-    assert both._cache_size() == 1
+    assert traced.times == 1
 
 
 @pytest.mark.parametrize("order", ["d_first", "g_first"])
