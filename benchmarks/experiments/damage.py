@@ -26,10 +26,11 @@ from jaxgan.errors import UserError
 from jaxgan.metrics import METRICS, Extracted, Protocol, measure
 from jaxgan.metrics.classifier import load_classifier
 from jaxgan.metrics.features import Features
+from jaxgan.monitor.directions import CLOSER, HIGHER, LOWER, merit
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "scores_damage.md"
 CLEAN = "none"
-ARROWS = {"lower": "↓", "higher": "↑"}
+ARROWS = {LOWER: "↓", HIGHER: "↑", CLOSER: "→ 1"}
 
 # All but what needs examples that none of the others is compared with: it sees none of these.
 SCORES = {name: metric for name, metric in METRICS.items() if "held_out" not in metric.needs_real}
@@ -107,7 +108,7 @@ def score(
 def seen(values: Values, name: str, damage: str) -> bool:
     """Whether each stronger damage is worse on average, and the strongest worse than none by every seed."""
     keys = [(CLEAN, 0.0), *((damage, strength) for strength in DAMAGES[damage].strengths)]
-    worse = np.array([values[key][name] for key in keys]) * (1 if METRICS[name].better == "lower" else -1)
+    worse = -merit(np.array([values[key][name] for key in keys]), METRICS[name].better)
     return bool((np.diff(worse.mean(axis=1)) > 0).all() and (worse[-1] > worse[0]).all())
 
 

@@ -6,12 +6,12 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxgan.errors import UserError
 from jaxgan.evaluation.reference import SEED, Reference, joined
 from jaxgan.metrics import METRICS, Score
+from jaxgan.metrics.features import to_levels
 from jaxgan.metrics.scores import key_of
 from jaxgan.steps.forward import g_inputs
 from jaxgan.steps.gan import GAN
@@ -98,8 +98,8 @@ def _generate(gan: GAN, output: str, variables: dict[str, Any], at: dict[str, An
     x = sample(gan, variables, g_inputs(gan, seed_keys(SEED).sample, at["index"]), at["label"])
     if len(gan.shape) != 3:
         return x
-    scale, shift = (255.0, 0.0) if output == "sigmoid" else (127.5, 1.0)
-    return jnp.clip(jnp.round((x + shift) * scale), 0, 255) / scale - shift
+    levels = to_levels(x, output)
+    return levels / 255 if output == "sigmoid" else levels / 127.5 - 1
 
 
 def _recalibrate(gan: GAN, variables: dict[str, Any], at: dict[str, Any]) -> dict[str, Any]:

@@ -139,9 +139,11 @@ METRICS: dict[str, Metric] = {
     "density": Metric(_density, "higher", ideal=1.0, fewest=NEIGHBORS + 1, sees=frozenset({"noise"})),
     "coverage": Metric(_coverage, "higher", ideal=1.0, fewest=NEIGHBORS + 1),
     # Noise may add to the distances.
-    "diversity": Metric(_diversity, "higher", ideal=1.0, sees=frozenset({"blur", "dropped_modes"})),
+    "diversity": Metric(_diversity, "closer to 1", ideal=1.0, sees=frozenset({"blur", "dropped_modes"})),
     # All damage leads away from the training examples.
-    "memorization": Metric(_memorization, "higher", needs_real=frozenset({"features", "held_out"}), sees=frozenset()),
+    "memorization": Metric(
+        _memorization, "closer to 1", needs_real=frozenset({"features", "held_out"}), sees=frozenset()
+    ),
     "class_accuracy": Metric(
         _class_accuracy, "higher", needs=frozenset({"logits", "labels"}), sees=frozenset({"noise"})
     ),

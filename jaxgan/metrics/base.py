@@ -65,8 +65,8 @@ class Metric:
 
     Attributes:
       compute: `(real, fake, seed) -> Measured`; the seed is for what the metric draws itself.
-      better: "lower" or "higher".
-      ideal: the value of a generator that equals the data; None where it depends on the data.
+      better: which values are better: "lower", "higher", or "closer to 1".
+      ideal: the value of a set that equals the real one; None where it depends on the data, or copies are no merit.
       fewest: the number of examples that it needs on each side.
       needs: which fields it reads of generated `Extracted`.
       needs_real: which it reads of real ones besides.

@@ -110,6 +110,6 @@ def downstream_accuracy(
 
 
 def _bytes(images: np.ndarray, output: str) -> np.ndarray:
-    """Images as a folder of them would have them."""
+    """Rounds images to bytes, halves up, as they are rounded when they are saved."""
     unit = images if output == "sigmoid" else (images + 1) / 2
-    return np.round(np.clip(unit, 0, 1) * 255).astype(np.uint8)
+    return np.floor(np.clip(unit, 0, 1).astype(np.float64) * 255 + 0.5).astype(np.uint8)

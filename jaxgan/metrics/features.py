@@ -83,6 +83,19 @@ def to_signed(images: Array, output: str) -> Array:
     return 2 * images - 1 if output == "sigmoid" else images
 
 
+def to_levels(images: Array, output: str) -> Array:
+    """Rounds images in the range of `output` to the 256 levels of a byte, f32 from 0 to 255, as a file would hold them.
+
+    Halves are rounded up, as in `jaxgan.sampling.grid.to_uint8`; NumPy and JAX would round them to even numbers.
+
+    >>> to_levels(jnp.array([0.0, 0.5, 0.6, 1.2]), "sigmoid").tolist()
+    [0.0, 128.0, 153.0, 255.0]
+    """
+    scaled = jnp.clip(255 * images if output == "sigmoid" else 127.5 * (images + 1), 0, 255)
+    low = jnp.floor(scaled)
+    return low + (scaled - low >= 0.5)
+
+
 def check_output(output: str) -> None:
     """Refuses an unknown output.
 

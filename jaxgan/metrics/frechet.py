@@ -24,8 +24,6 @@ class Statistics(NamedTuple):
 def statistics(features: np.ndarray) -> Statistics:
     """Mean and covariance, divided by N - 1, of features f[N, F]; in float64 and from differences to the mean.
 
-    `merge` joins those of several blocks.
-
     Raises:
       ValueError: fewer than two rows, or values that are not finite.
 
@@ -44,19 +42,6 @@ def statistics(features: np.ndarray) -> Statistics:
         rows = features[start : start + ROWS] - mean
         squares += rows.T @ rows
     return Statistics(mean, squares / (n - 1), n)
-
-
-def merge(a: Statistics, b: Statistics) -> Statistics:
-    """The statistics of two blocks together (Chan et al. 1983, https://doi.org/10.2307/2683386).
-
-    Raises:
-      ValueError: other numbers of features.
-    """
-    _check(a, b)
-    n = a.n + b.n
-    apart = b.mean - a.mean
-    squares = (a.n - 1) * a.covariance + (b.n - 1) * b.covariance + a.n * b.n / n * np.outer(apart, apart)
-    return Statistics(a.mean + b.n / n * apart, squares / (n - 1), n)
 
 
 def frechet_distance(a: Statistics, b: Statistics) -> float:

@@ -18,7 +18,7 @@ from flax import traverse_util
 
 from jaxgan.errors import UserError, suggest
 from jaxgan.metrics import weights
-from jaxgan.metrics.features import Features, check_output, to_signed
+from jaxgan.metrics.features import Features, check_output, to_levels
 from jaxgan.metrics.resize import RESIZES, resize_images
 from jaxgan.metrics.torch_file import read_state_dict
 
@@ -297,6 +297,5 @@ def _apply(output: str, resize: str, variables: dict[str, Any], images: Array) -
 
 def _prepare(output: str, resize: str, images: Array) -> Array:
     """Images in the range of `output` as the network takes them, f32[B, 299, 299, 3]."""
-    levels = jnp.clip(jnp.round(127.5 * (to_signed(images, output) + 1)), 0, 255)
-    resized = resize_images(levels, SIDE, RESIZES[resize])
+    resized = resize_images(to_levels(images, output), SIDE, RESIZES[resize])
     return (jnp.repeat(resized, 3 // resized.shape[-1], axis=-1) - 128) / 128

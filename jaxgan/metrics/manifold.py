@@ -9,7 +9,7 @@ import numpy as np
 
 ROWS = 512  # of the matrix of distances at a time: 40 MB of it for 10,000 columns
 SAME = 1e-13  # squared distances below this share of the squared norms are rounding errors of equal rows
-INSIDE = 1 - 1e-10  # so that a neighbor on the border is outside, whatever the rounding
+BORDER = 1e-10  # share of a squared radius within which an example counts as on the border, whatever the rounding
 
 
 class Manifold(NamedTuple):
@@ -79,13 +79,15 @@ def compare(
 ) -> Manifold:
     """The share of each set that lies in the balls around the other's examples, out to their k-th nearest neighbor.
 
-    With B_k(x_i) the open ball around x_i that reaches to its k-th nearest other x:
+    With B_k(x_i) the ball around x_i that reaches to its k-th nearest other x:
 
-    * precision: share of generated y in any B_k(x_i) of a real x_i; recall: of real x in any B_k(y_j)
-      (Kynkaanniemi et al. 2019, https://arxiv.org/abs/1904.06991, who take k = 3; and closed balls, which differ only
-      where examples are repeated k times);
+    * precision: share of generated y in any B_k(x_i) of a real x_i; recall: share of real x in any B_k(y_j), with
+      closed balls and k = 3 (Kynkaanniemi et al. 2019, https://arxiv.org/abs/1904.06991);
     * density: number of pairs with y_j in B_k_dense(x_i), divided by k_dense and the number of y; coverage: share of
-      B_k_dense(x_i) with any y (Naeem et al. 2020, https://arxiv.org/abs/2002.09797, k = 5).
+      B_k_dense(x_i) with any y, with open balls and k_dense = 5 (Naeem et al. 2020, https://arxiv.org/abs/2002.09797).
+
+    Each pair has the balls of its authors' program. Open and closed balls differ only where an example lies exactly on
+    a border: where the data repeat an example k times, its ball is a point, which only a closed ball contains.
 
     Higher is better; of two sets of one distribution density is 1 on average, coverage near 1 - 2^-k for equal numbers.
     All depend on the numbers of examples and on k. In float64 and by blocks: memory for 512 N distances.
@@ -102,16 +104,15 @@ def compare(
         raise ValueError(f"real has {real.shape[1]} features and fake {fake.shape[1]}: they must have as many.")
     near_real = nearest(real, max(k, k_dense)) if near_real is None else near_real
     near_fake = nearest(fake, k) if near_fake is None else near_fake
-    sparse, dense, theirs = (
-        INSIDE * near[:, n - 1] for near, n in ((near_real, k), (near_real, k_dense), (near_fake, k))
-    )
+    sparse, theirs = ((1 + BORDER) * near[:, k - 1] for near in (near_real, near_fake))
+    dense = (1 - BORDER) * near_real[:, k_dense - 1]
     middle = real.mean(axis=0)
     precise = np.zeros(len(fake), bool)
     recalled = covered = pairs = 0
     for start, squared in _squared_distances(real - middle, fake - middle):
         rows = slice(start, start + ROWS)
-        precise |= (squared < sparse[rows, None]).any(axis=0)
-        recalled += int((squared < theirs).any(axis=1).sum())
+        precise |= (squared <= sparse[rows, None]).any(axis=0)
+        recalled += int((squared <= theirs).any(axis=1).sum())
         pairs += int((squared < dense[rows, None]).sum())
         covered += int((squared.min(axis=1) < dense[rows]).sum())
     n, m = len(real), len(fake)

@@ -9,9 +9,9 @@ import math
 from typing import Any
 
 from jaxgan.errors import UserError
+from jaxgan.monitor.directions import CLOSER, DIRECTIONS, WORDS, merit
 
 WEIGHTS = ("ema", "recalibrated", "raw", "folder")
-BETTER = ("lower", "higher")
 FID = {"inception_v3": "fid", "inception_v3_clean": "fid_clean"}
 MAY_DIFFER = ("step", "checkpoint")  # what a comparison is for
 
@@ -90,13 +90,13 @@ class Score:
 
     name: str
     value: float
-    better: str  # lower | higher
+    better: str  # one of DIRECTIONS
     protocol: Protocol
     interval: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        if self.better not in BETTER:
-            raise ValueError(f"better is {self.better!r}: it must be one of {', '.join(BETTER)}.")
+        if self.better not in DIRECTIONS:
+            raise ValueError(f"better is {self.better!r}: it must be one of {', '.join(DIRECTIONS)}.")
         if not all(math.isfinite(x) for x in (self.value, *(self.interval or ()))):
             raise ValueError(f"the score {self.name} is {self.value} with interval {self.interval}: it must be finite.")
         if self.interval and not self.interval[0] <= self.interval[1]:
@@ -127,7 +127,7 @@ class Score:
             found.insert(0, f"name ({self.name} and {other.name})")
         if found:
             raise UnlikeProtocolError(f"These scores cannot be compared, for they differ in {', '.join(found)}.")
-        return self.value < other.value if self.better == "lower" else self.value > other.value
+        return bool(merit(self.value, self.better) > merit(other.value, other.better))
 
     def to_dict(self) -> dict[str, Any]:
         """What JSON can hold; `from_dict` gives the same score back."""
@@ -142,6 +142,8 @@ class Score:
         """
         try:
             rest = dict(values)
+            if rest["name"] in WORDS[CLOSER]:  # older records say that higher is better
+                rest["better"] = CLOSER
             interval = rest.pop("interval", None)
             protocol = Protocol(**rest.pop("protocol"))
             return cls(**rest, protocol=protocol, interval=None if interval is None else tuple(interval))

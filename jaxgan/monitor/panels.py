@@ -1,4 +1,4 @@
-"""Which recorded scalars are drawn together, and which way is better."""
+"""Decides which recorded scalars are drawn together."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+
+from jaxgan.monitor.directions import direction, merit
 
 NETS = {"g": "G", "d": "D"}
 TITLES = {
@@ -24,13 +26,6 @@ LOGARITHMIC = ("grad_norm", "update_ratio")  # groups whose layers may lie order
 LAYERED = (*LOGARITHMIC, "sigma")  # groups with a scalar for each layer, `group/net/layer`
 ENDS = ("bottom", "top")  # the layers next to a net's input and to its output
 
-# The first words of evaluations. Of any other it is not known which way is better.
-LOWER_IS_BETTER = ("fd", "fid", "kid", "swd")
-HIGHER_IS_BETTER = (
-    *("is", "inception", "precision", "recall", "density", "coverage"),
-    *("modes", "high_quality", "diversity", "class_accuracy", "memorization", "downstream"),
-)
-
 
 class Panel(NamedTuple):
     """Curves that share axes.
@@ -41,7 +36,7 @@ class Panel(NamedTuple):
       bold: those of them that stand out.
       limits: of the vertical axis; None: what the curves need.
       log: whether it is logarithmic at first.
-      better: "lower" or "higher" for one evaluation, whose best is marked; else empty.
+      better: direction in which the one evaluation is better, whose best value is marked; else empty.
       net: `group/net` where the curves are those of its layers; else empty.
     """
 
@@ -69,19 +64,6 @@ class Found(Protocol):
     def step(self) -> int: ...
     @property
     def until(self) -> int | None: ...
-
-
-def direction(name: str) -> str:
-    """Which way an evaluation is better, by its name: "lower", "higher", or "" where that is not known.
-
-    >>> direction("eval/fid_10k"), direction("eval/is_5k_inception"), direction("loss/d")
-    ('lower', 'higher', '')
-    """
-    group, _, rest = name.partition("/")
-    for words, better in ((LOWER_IS_BETTER, "lower"), (HIGHER_IS_BETTER, "higher")):
-        if group == "eval" and any(rest == word or rest.startswith(f"{word}_") for word in words):
-            return better
-    return ""
 
 
 def panels(names: Iterable[str]) -> list[Panel]:
@@ -152,4 +134,4 @@ def best(steps: np.ndarray, values: np.ndarray, better: str) -> int | None:
     finite = np.flatnonzero(np.isfinite(values))
     if not better or not len(finite):
         return None
-    return int(finite[np.argmin(values[finite]) if better == "lower" else np.argmax(values[finite])])
+    return int(finite[np.argmax(merit(values[finite], better))])

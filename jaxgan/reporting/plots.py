@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from jaxgan.monitor.directions import direction
 from jaxgan.monitor.doctor import span, words
-from jaxgan.monitor.panels import best, curve, direction, panels
+from jaxgan.monitor.panels import best, curve, panels
 from jaxgan.reporting.run_record import Run
 
 POINTS = 60_000  # on the whole page, about 10 bytes each

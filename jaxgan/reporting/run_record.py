@@ -11,9 +11,10 @@ from typing import Any
 from jaxgan.config.config import Config
 from jaxgan.metrics.scores import Score
 from jaxgan.monitor.curves import read_metrics
+from jaxgan.monitor.directions import direction
 from jaxgan.monitor.doctor import Finding, diagnose, first_problem, span, words
 from jaxgan.monitor.doctor.thresholds import PATIENCE
-from jaxgan.monitor.panels import best, curve, direction
+from jaxgan.monitor.panels import best, curve
 from jaxgan.monitor.panels import history as curves_of
 from jaxgan.monitor.preflight import Remark
 from jaxgan.runs import directory as workdirs

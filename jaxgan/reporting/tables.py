@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from jaxgan.config.config import KEYS, Config
 from jaxgan.metrics.scores import Protocol, Score
+from jaxgan.monitor.directions import merit
 from jaxgan.reporting.markup import element, fold, join, note, table
 from jaxgan.reporting.run_record import Run
 from jaxgan.runs.score_log import better
@@ -78,12 +79,12 @@ def _one(found: Sequence[Score]) -> list[Any]:
 def _beside(found: Sequence[Sequence[Score]], way: str) -> list[Any]:
     """The best of each run, the best of all in bold."""
     tops = [_best(of_run) if of_run else None for of_run in found]
-    values = [top.value for top in tops if top]
-    extreme = (min if way == "lower" else max)(values) if len(values) > 1 else math.nan
+    merits = [merit(top.value, way) for top in tops if top]
+    extreme = max(merits) if len(merits) > 1 else math.nan
     return [
         ABSENT
         if top is None
-        else join([element("strong" if top.value == extreme else "span", f"{top.value:.5g}"), _step(top)])
+        else join([element("strong" if merit(top.value, way) == extreme else "span", f"{top.value:.5g}"), _step(top)])
         for top in tops
     ]
 

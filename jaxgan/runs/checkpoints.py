@@ -14,6 +14,7 @@ import numpy as np
 from absl import logging
 
 from jaxgan.errors import MACHINE, UserError
+from jaxgan.monitor.directions import merit
 
 
 def digest(state: Any) -> int:
@@ -191,8 +192,7 @@ class Checkpoints:
 
 
 def _best(scores: dict[int, dict[str, float]], key: str, direction: str) -> int | None:
-    sign = -1 if direction == "lower" else 1
-    merits = {step: sign * each[key] for step, each in scores.items() if key in each}
+    merits = {step: merit(each[key], direction) for step, each in scores.items() if key in each}
     return max(merits, key=lambda step: (merits[step], step), default=None)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxgan.metrics.scores import Score
+from jaxgan.monitor.directions import HIGHER, LOWER, merit
 
 FILE = "evaluation.jsonl"
 
@@ -22,7 +24,7 @@ def better(a: float, b: float, direction: str, gain: float = 0.0) -> bool:
     >>> better(0.98, 1.0, "lower", 0.01), better(0.995, 1.0, "lower", 0.01)
     (True, False)
     """
-    return (b - a if direction == "lower" else a - b) > gain * abs(b)
+    return bool(merit(a, direction) - merit(b, direction) > gain * abs(b))
 
 
 def why_stop(
@@ -32,11 +34,12 @@ def why_stop(
 
     Args:
       history: (step, score) of each evaluation, in order.
-      direction: "lower" or "higher", which is better.
+      direction: which values are better: "lower", "higher", or "closer to 1".
       patience: end once so many evaluations in a row are not better than the best before them by 1 % at least;
         0: never.
       ratio: end once 3 evaluations in a row are so many times worse than the best before them: a score that is lower
-        where better is above ratio x best, another one below best / ratio; 0: never. For positive scores.
+        where better is above ratio x best, one that is higher where better below best / ratio, and one that is best at
+        1 is more than ratio times as many times too large or too small. 0: never. For positive scores.
 
     >>> why_stop([(1, 4.0), (2, 5.0), (3, 7.0), (4, 7.0), (5, 7.0)], "lower", ratio=1.5)[0]
     5
@@ -49,8 +52,7 @@ def why_stop(
         waited, worse = waited + 1, worse + 1
         if better(score, counted, direction, GAIN):
             counted_step, counted, waited = step, score, 0
-        bound = best * ratio if direction == "lower" else best / ratio if ratio else best
-        if not ratio or not better(bound, score, direction):
+        if not ratio or not _worse(score, best, direction, ratio):
             worse = 0
         if better(score, best, direction):
             best_step, best = step, score
@@ -62,6 +64,16 @@ def why_stop(
                 f"{IN_A_ROW} evaluations in a row were {ratio:g} times worse than step {best_step}'s {best:.4g}",
             )
     return None
+
+
+def _worse(score: float, best: float, direction: str, ratio: float) -> bool:
+    """Whether a score is more than `ratio` times worse than the best one."""
+    if direction == LOWER:
+        return score > best * ratio
+    if direction == HIGHER:
+        return score < best / ratio
+    off, least = (max(x, 1 / x) if x > 0 else math.inf for x in (score, best))
+    return off > least * ratio
 
 
 def record(path: Path, by: str, scores: Iterable[Score]) -> None:

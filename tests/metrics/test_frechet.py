@@ -6,7 +6,7 @@ from scipy.linalg import sqrtm
 
 from jaxgan.metrics import frechet
 from jaxgan.metrics.bootstrap import centered_interval
-from jaxgan.metrics.frechet import Statistics, frechet_distance, merge, resampled_distances, statistics
+from jaxgan.metrics.frechet import Statistics, frechet_distance, resampled_distances, statistics
 
 SIZES = [(50, 4), (300, 32), (500, 128)]
 
@@ -35,15 +35,6 @@ def test_statistics_do_not_depend_on_the_block(monkeypatch):
     expected = statistics(x)
     monkeypatch.setattr(frechet, "ROWS", 7)
     np.testing.assert_allclose(statistics(x).covariance, expected.covariance, rtol=1e-12)
-
-
-@pytest.mark.parametrize("first", [2, 50, 98])
-def test_merged_blocks_are_the_whole(first):
-    x = mixed(0, 100, 4)
-    found, expected = merge(statistics(x[:first]), statistics(x[first:])), statistics(x)
-    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-12)
-    np.testing.assert_allclose(found.covariance, expected.covariance, rtol=1e-12)
-    assert found.n == 100
 
 
 @pytest.mark.parametrize(("n", "d"), SIZES)

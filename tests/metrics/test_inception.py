@@ -16,6 +16,7 @@ from jaxgan.metrics import inception
 from jaxgan.metrics.inception import LEAVES, SIDE, Inception, _prepare, convert, load_inception
 from jaxgan.metrics.torch_file import read_state_dict
 from jaxgan.metrics.weights import fingerprint
+from jaxgan.sampling.grid import to_uint8
 
 SHAPE = (32, 32, 3)
 TOLERANCE = 1e-4  # of values up to 2.3; 2.4e-5 was measured
@@ -28,6 +29,20 @@ def patches(n: int, side: int) -> np.ndarray:
 
 
 BYTES = np.round(127.5 * (patches(2, 32) + 1))
+
+
+@pytest.mark.parametrize("output", ["tanh", "sigmoid"])
+def test_images_get_the_levels_that_a_file_of_them_would_hold(output):
+    """Against the bytes of a saved image, halves above all, at the network's own size, where nothing is resized."""
+    values = np.concatenate([np.arange(255) + 0.5, np.random.RandomState(0).uniform(0, 255, 10_000)])
+    near = np.float32([values / 255 if output == "sigmoid" else values / 127.5 - 1])
+    near = np.concatenate([near, np.nextafter(near, 2)]).ravel()
+    found = 255 * near if output == "sigmoid" else 127.5 * (near + 1)  # as float32 has it
+    exact = 255 * near.astype(float) if output == "sigmoid" else 127.5 * (near.astype(float) + 1)
+    near = near[(found % 1 != 0.5) | (exact % 1 >= 0.5)]  # of others float32 cannot say that they are below a half
+    images = np.resize(near, (1, SIDE, SIDE, 3))
+    seen = np.asarray(_prepare(output, "tf1", images)) * 128 + 128
+    np.testing.assert_array_equal(seen, to_uint8(images, output))
 
 
 @cache

@@ -28,8 +28,8 @@ def plain(real, fake, k, k_dense):
     between = distance(real, fake)
     dense = between < radius(real, k_dense)
     return (
-        (between < radius(real, k)).any(axis=0).mean(),
-        (between < radius(fake, k).T).any(axis=1).mean(),
+        (between <= radius(real, k)).any(axis=0).mean(),
+        (between <= radius(fake, k).T).any(axis=1).mean(),
         dense.sum(axis=0).mean() / k_dense,
         dense.any(axis=1).mean(),
     )
@@ -75,11 +75,24 @@ def test_manifold_of_sets_apart_is_zero():
     assert compare(real, real + 100) == (0, 0, 0, 0)
 
 
-def test_manifold_of_one_repeated_image_is_precise_and_recalls_nothing():
+def test_manifold_of_one_repeated_image_is_precise_and_recalls_nothing_else():
     real = np.random.RandomState(0).randn(50, 8)
     found = compare(real, np.tile(real[:1], (50, 1)))
-    assert (found.precision, found.recall) == (1, 0)
+    assert (found.precision, found.recall) == (1, 1 / 50)
     assert found.coverage < 0.5
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+def test_precision_and_recall_have_closed_balls_density_and_coverage_open_ones(offset):
+    """Of four copies of each example no ball of the third neighbor has a radius; of points on a line one is hit on its
+    border only."""
+    real = np.repeat(np.random.RandomState(0).randn(20, 8), 4, axis=0) + offset
+    found = compare(real, real.copy(), k=3, k_dense=3)
+    assert found == (1, 1, 0, 0)
+    line = np.array([[0.0], [1.0], [2.0]]) + offset
+    beyond = np.array([[3.0], [50.0], [90.0]]) + offset
+    found = compare(line, beyond, k=1, k_dense=1)
+    assert (found.precision, found.density, found.coverage) == (1 / 3, 0, 0)
 
 
 def test_precision_and_recall_exchange_places_with_the_sets():

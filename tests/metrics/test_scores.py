@@ -47,6 +47,19 @@ def test_better_goes_by_direction(better, first, second):
     assert (low.better_than(high), high.better_than(low), low.better_than(low)) == (first, second, False)
 
 
+def test_better_than_of_what_is_best_at_one_goes_by_the_distance_from_it():
+    scores = [dataclasses.replace(SCORE, name="diversity", value=v, better="closer to 1") for v in (0.9, 1.2, 0.5)]
+    assert scores[0].better_than(scores[1]) and scores[1].better_than(scores[2])
+    assert not scores[2].better_than(scores[1])
+
+
+@pytest.mark.parametrize("name", ["diversity", "memorization"])
+def test_an_older_record_of_what_is_best_at_one_is_read(name):
+    """It says that higher is better."""
+    old = {**SCORE.to_dict(), "name": name, "better": "higher"}
+    assert Score.from_dict(old).better == "closer to 1"
+
+
 def test_every_field_of_a_protocol_is_tried():
     assert [f.name for f in dataclasses.fields(Protocol)] == list(OTHERS)
 

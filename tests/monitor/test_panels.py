@@ -3,7 +3,8 @@ import pytest
 
 from jaxgan.metrics import METRICS
 from jaxgan.metrics.scores import tag
-from jaxgan.monitor.panels import best, curve, direction, history, panels
+from jaxgan.monitor.directions import direction
+from jaxgan.monitor.panels import best, curve, history, panels
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -77,3 +78,8 @@ def test_best_is_the_first_of_equals_among_the_finite(better, expected):
     values = np.array([2.0, 3.0, 1.0, 1.0, 3.0, -np.inf, np.nan, np.inf])
     assert best(np.arange(8), values, better) == expected
     assert best(np.arange(2), values[-2:], better) is None
+
+
+@pytest.mark.parametrize(("values", "expected"), [([0.4, 1.3, 1.7], 1), ([0.9, 1.3, np.nan], 0), ([1.6, 0.5, 1.0], 2)])
+def test_best_of_what_is_best_at_one_is_the_nearest_to_it(values, expected):
+    assert best(np.arange(3), np.array(values), "closer to 1") == expected

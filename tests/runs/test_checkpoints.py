@@ -77,8 +77,8 @@ def opened():
     """Opens checkpoints, and closes them after the test."""
     those = []
 
-    def open_(workdir, keep=2):
-        those.append(Checkpoints(workdir, keep))
+    def open_(workdir, keep=2, rank=None):
+        those.append(Checkpoints(workdir, keep, rank))
         return those[-1]
 
     yield open_
@@ -111,6 +111,15 @@ def test_keep_leaves_the_newest(keep, tmp_path, opened):
     newest = [1, 2, 5, 10][-keep:]
     assert checkpoints.steps() == newest
     assert sorted(int(p.name) for p in checkpoints.directory.iterdir()) == newest
+
+
+@pytest.mark.parametrize(("direction", "kept"), [("lower", 1), ("higher", 3), ("closer to 1", 2)])
+def test_the_best_checkpoint_stays_beside_the_newest(direction, kept, tmp_path, opened):
+    checkpoints = opened(tmp_path, keep=1, rank=("score", direction))
+    for step, value in enumerate((0.2, 1.1, 1.9, 0.5), 1):
+        checkpoints.save(step, make(step), {"score": value})
+    checkpoints.wait()
+    assert checkpoints.steps() == [kept, 4] and checkpoints.best("score", direction) == kept
 
 
 def test_save_of_a_saved_step_changes_nothing(run, opened):

@@ -22,6 +22,8 @@ def steps(*values: float) -> list[tuple[int, float]]:
         ((0.5, 0.5, 0.6, 0.6, 0.6), "higher", 2, 50),
         ((0.5, 0.6, 0.7), "higher", 2, None),
         ((5.0, 5.0, 5.0), "lower", 0, None),
+        ((0.5, 0.9, 1.3, 1.5), "closer to 1", 2, 40),  # more is not better
+        ((1.9, 1.5, 1.2), "closer to 1", 2, None),
     ],
 )
 def test_patience_counts_evaluations_without_a_gain(values, direction, patience, ended):
@@ -38,6 +40,9 @@ def test_patience_counts_evaluations_without_a_gain(values, direction, patience,
         ((0.9, 0.59, 0.59, 0.59), "higher", 40),
         ((0.9, 0.61, 0.61, 0.61), "higher", None),
         ((9.0, 4.0, 6.1, 6.1, 6.1), "lower", 50),  # of the best so far
+        ((0.9, 1.7, 1.7, 1.7), "closer to 1", 40),
+        ((0.9, 0.5, 1.7, 0.5), "closer to 1", 40),
+        ((1.0, 1.4, 1.4, 1.4), "closer to 1", None),
     ],
 )
 def test_ratio_counts_evaluations_that_are_much_worse_than_the_best(values, direction, ended):
@@ -52,6 +57,7 @@ def test_why_stop_names_the_first_step_whatever_comes_later(more):
 
 def test_better_needs_more_than_the_gain():
     assert better(-1.02, -1.0, "lower", 0.01) and not better(-1.005, -1.0, "lower", 0.01)
+    assert better(1.02, 1.04, "closer to 1", 0.01) and not better(1.035, 1.04, "closer to 1", 0.01)
 
 
 def score(step: int, value: float, name: str = "fd", n_fake: int = 100) -> Score:

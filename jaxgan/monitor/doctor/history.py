@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxgan.monitor.directions import HIGHER, LOWER, direction
 from jaxgan.monitor.doctor import thresholds as t
 from jaxgan.monitor.doctor.curve import Curve
 
-LOWER_IS_BETTER = ("fd", "fid", "kid", "swd")
-HIGHER_IS_BETTER = ("is", "inception", "precision", "recall", "density", "coverage", "modes", "diversity", "high")
+NO_QUALITY = ("class_accuracy", "downstream")  # scores that say whether G obeys or is useful, not whether it is good
 # Where logits have no zero, D's scores say nothing, and a loss of 0 is nothing special.
 WITHOUT_LEVEL = ("wasserstein",)
 RELATIVISTIC = ("relativistic_paired", "relativistic_average")
@@ -103,15 +103,15 @@ class Run:
     def evaluations(self) -> dict[str, tuple[Curve, int]]:
         """The scores of quality, with 1 where lower is better and -1 where higher is.
 
-        Distances between distributions if there are any, for they see every fault; else all others.
+        Distances between distributions if there are any, because they see every fault; else all others. Scores that
+        are best at 1 have rules of their own.
         """
         lower, higher = {}, {}
         for name, curve in self._curves.items():
-            group, _, rest = name.partition("/")
-            word = rest.partition("_")[0]
-            if group == "eval" and word in LOWER_IS_BETTER:
+            better = direction(name)
+            if better == LOWER:
                 lower[name] = (curve, 1)
-            elif group == "eval" and word in HIGHER_IS_BETTER:
+            elif better == HIGHER and not name.removeprefix("eval/").startswith(NO_QUALITY):
                 higher[name] = (curve, -1)
         return lower or higher
 
