@@ -1,1 +1,1 @@
-"""What the articles advise: one file per group of techniques."""
+"""Implements the techniques that articles advise, in one file for each group of them."""

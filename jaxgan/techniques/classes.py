@@ -1,6 +1,6 @@
-"""Losses on what a class-conditional discriminator says of classes, in its heads; `label` is i32[B].
+"""Defines the losses on the class heads of a conditional discriminator.
 
-All are means over the examples given, in at least float32.
+`label` is i32[B]. Each loss is a mean over the examples given, in at least float32.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ Array = jax.Array
 
 
 def class_fake_d(real_logits: Array, fake_logits: Array, label: Array) -> tuple[Array, Array]:
-    """CE(l(x), y) and CE(l(G), K), whose sum is D's loss: K + 1 classes, the last for all generated examples.
+    """Returns CE(l(x), y) and CE(l(G(z)), K), whose sum is D's loss; class K is that of generated examples.
 
     Args:
       real_logits, fake_logits: [B, K + 1].
-      label: of the real examples.
+      label: classes of the real examples, from 0 to K - 1.
 
     Salimans et al. 2016, https://arxiv.org/abs/1606.03498, section 5.
     """
@@ -26,13 +26,17 @@ def class_fake_d(real_logits: Array, fake_logits: Array, label: Array) -> tuple[
 
 
 def class_fake_g(fake_logits: Array, label: Array) -> Array:
-    """CE(l(G), y): the generated example is to be taken for a real one of its class."""
+    """Returns CE(l(G(z)), y), which is small where D takes a generated example for a real one of its class.
+
+    Salimans et al. 2016, https://arxiv.org/abs/1606.03498, section 5.
+    """
     return cross_entropy(fake_logits, label)
 
 
 def cross_entropy(logits: Array, label: Array) -> Array:
-    """E[-log softmax(l)_y] of logits [B, K]; AC-GAN's class loss of either network, on real and generated examples.
+    """Returns E[-log softmax(l)_y] of logits l [B, K].
 
+    AC-GAN adds it to the loss of both networks: D's on real and generated examples, G's on generated ones.
     Odena et al. 2017, https://arxiv.org/abs/1610.09585
 
     >>> round(float(cross_entropy(jnp.zeros((2, 10)), jnp.int32([3, 4]))), 4)  # log 10

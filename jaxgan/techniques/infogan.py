@@ -1,4 +1,4 @@
-"""InfoGAN's codes: what G is told besides noise, and the loss by which D's heads read it back.
+"""Draws InfoGAN's codes, which G gets beside the noise, and defines the loss of D's head that predicts them.
 
 Chen et al. 2016, https://arxiv.org/abs/1606.03657
 """
@@ -13,17 +13,17 @@ import optax
 
 Array = jax.Array
 DISTRIBUTIONS = ("uniform", "normal")
-HEAD = "codes"  # D's, with one output for each of `Codes.outputs`
+HEAD = "codes"  # name of D's head, which has `Codes.outputs` outputs
 
 
 class Codes(NamedTuple):
-    """Which codes there are.
+    """Describes the codes of a game.
 
     Attributes:
-      categorical: the number of values of each categorical code, drawn evenly.
-      continuous: how many continuous codes there are.
-      distribution: of those, `uniform` U(-1, 1) or `normal` N(0, 1).
-      z_dim: of the noise where it is to be read back too, as if it were continuous codes; 0: it is not.
+      categorical: number of values of each categorical code, all equally likely.
+      continuous: number of continuous codes.
+      distribution: distribution of the continuous codes, `uniform` for U(-1, 1) or `normal` for N(0, 1).
+      z_dim: length of the noise if D's head predicts it too, like continuous codes; 0 if it does not.
     """
 
     categorical: tuple[int, ...]
@@ -33,17 +33,17 @@ class Codes(NamedTuple):
 
     @property
     def width(self) -> int:
-        """How many numbers they are: categorical ones one-hot, then the continuous."""
+        """Length of the vector of codes: the categorical ones one-hot, then the continuous ones."""
         return sum(self.categorical) + self.continuous
 
     @property
     def outputs(self) -> int:
-        """How many numbers D's head has: logits of the categorical ones, then the values of all others."""
+        """Width of D's head: logits of the categorical codes, then values of the continuous codes and of the noise."""
         return self.width + self.z_dim
 
 
 def draw(codes: Codes, key: Array, indices: Array) -> Array:
-    """The codes f32[len(indices), width], each example's drawn from `fold_in(key, index)`."""
+    """Draws codes f32[len(indices), width], those of each example from `fold_in(key, index)`."""
 
     def one(index: Array) -> Array:
         keys = jax.random.split(jax.random.fold_in(key, index), len(codes.categorical) + 1)
@@ -62,19 +62,19 @@ def draw(codes: Codes, key: Array, indices: Array) -> Array:
 
 
 def values(codes: Codes, drawn: Array) -> list[Array]:
-    """Of codes [B, width] the number of each categorical one, i32[B]."""
+    """Returns the value of each categorical code, i32[B], from codes [B, width]."""
     return [jnp.argmax(part, axis=-1) for part in _parts(codes, drawn)[: len(codes.categorical)]]
 
 
 def sweep(codes: Codes, inputs: Array, code: int, columns: int) -> Array:
-    """G's inputs [rows * columns, z_dim + width]: along each row one code takes all its values, all else stays.
+    """Returns inputs of G, [rows * columns, z_dim + width], in which one code varies along each row and the rest stays.
 
     Args:
-      codes: which there are.
-      inputs: [rows, z_dim + width], noise, then codes as drawn.
-      code: its number, the categorical ones first.
-      columns: how many values of a continuous code, evenly from -1 to 1, or -2 to 2 where it is normal; of a
-        categorical one all there are.
+      codes: the codes of the game.
+      inputs: [rows, z_dim + width], noise and then codes as drawn.
+      code: number of the code that varies, counting the categorical ones first.
+      columns: number of values of a continuous code, evenly spaced from -1 to 1 (`uniform`) or -2 to 2 (`normal`). A
+        categorical code takes each of its values instead.
     """
     k = len(codes.categorical)
     start = inputs.shape[1] - codes.width + sum(codes.categorical[:code]) + max(code - k, 0)
@@ -88,17 +88,18 @@ def sweep(codes: Codes, inputs: Array, code: int, columns: int) -> Array:
 
 
 def code_losses(codes: Codes, predicted: Array, inputs: Array) -> dict[str, Array]:
-    """What D's head says of the codes against what they were, batch means of at least float32.
+    """Compares what D's head predicts with the codes; returns batch means in at least float32, by name.
 
-    `info/categorical`: the sum over categorical codes of the cross entropy, in nats: the mutual information of code
-    and image is at least the sum of log K less this. `info/continuous`: (prediction - value)^2, averaged over the
-    continuous codes. `info/z`: the same of the noise where it is read back, so that the codes, of which there are
-    fewer, keep their weight.
+    * `info/categorical`: sum over the categorical codes of the cross entropy, in nats. The mutual information of the
+      codes and the image is at least sum log K minus this.
+    * `info/continuous`: (prediction - value)^2, averaged over the continuous codes.
+    * `info/z`: the same for the noise, if it is predicted. It is a mean of its own, so that the noise, which has more
+      numbers than the codes, does not outweigh them.
 
     Args:
-      codes: which there are.
-      predicted: [B, outputs], of the discriminator.
-      inputs: [B, z_dim + width], of the generator: noise, then codes.
+      codes: the codes of the game.
+      predicted: [B, outputs], D's head.
+      inputs: [B, z_dim + width], G's inputs: noise, then codes.
     """
     predicted = predicted.astype(jnp.promote_types(predicted.dtype, jnp.float32))
     z, drawn = jnp.split(inputs, [inputs.shape[-1] - codes.width], axis=-1)
@@ -117,6 +118,6 @@ def code_losses(codes: Codes, predicted: Array, inputs: Array) -> dict[str, Arra
 
 
 def _parts(codes: Codes, x: Array) -> list[Array]:
-    """One array for each categorical code, and one for all that is continuous."""
+    """Splits the last axis into one array for each categorical code and one for everything continuous."""
     ends = [sum(codes.categorical[: i + 1]) for i in range(len(codes.categorical))]
     return jnp.split(x, ends, axis=-1)

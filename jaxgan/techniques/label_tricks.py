@@ -1,7 +1,8 @@
-"""Tricks with labels and inputs, every strength a traced scalar: one compiled step serves an ablation over them.
+"""Defines tricks with labels and inputs. Every strength is a traced scalar, so one compiled step serves an ablation.
 
-A target is what D's loss calls an example: 1 real, 0 generated. Targets go into `losses.targeted_d` and
-`losses.targeted_g`. With every strength 0 they are exactly 1 and 0, and the losses the plain ones bit for bit.
+A target is the label of an example in D's loss: 1 for real, 0 for generated. Targets are arguments of
+`losses.targeted_d` and `losses.targeted_g`. If every strength is 0, targets are exactly 1 and 0, and the losses equal
+the plain ones bit for bit.
 """
 
 from __future__ import annotations
@@ -15,17 +16,19 @@ Array = jax.Array
 
 @flax.struct.dataclass
 class TrickHyper:
-    """The strengths, scalars; 0 is off.
+    """Holds the strength of each trick, scalars; 0 is off.
 
-    * `smoothing` s: the real target is 1 - s, one-sided: the generated target stays 0. Were it b > 0, the best D would
-      be ((1 - s) p_data + b p_G) / (p_data + p_G), whose numerator rewards G for staying where p_G is large and p_data
-      is not. D's step only. Salimans et al. 2016, https://arxiv.org/abs/1606.03498
-    * `soft_real`, `soft_fake` w: targets drawn from U(1 - w, 1) and U(0, w), per example, D's step only.
-    * `flip`, 0 or 1: t becomes 1 - t everywhere, in G's step too: generated examples are 1, real ones 0.
-    * `noisy_real`, `noisy_fake` p: with probability p, per example, a target is exchanged for one of the other kind,
-      D's step only.
-    * `instance_noise` sigma at step 0: N(0, sigma^2) on all that D sees. Sonderby et al. 2017,
-      https://arxiv.org/abs/1610.04490
+    All but `flip` and `instance_noise` act in D's step only.
+
+    Attributes:
+      smoothing: s, which lowers the real target to 1 - s. It is one-sided: the generated target stays 0. With a
+        generated target b > 0, the best D would be ((1 - s) p_data + b p_G) / (p_data + p_G), whose numerator rewards
+        G for staying where p_G is large and p_data is small. Salimans et al. 2016, https://arxiv.org/abs/1606.03498
+      soft_real, soft_fake: w, which draws the targets of each example from U(1 - w, 1) or from U(0, w).
+      flip: 1 turns every target t into 1 - t, in G's step too: generated examples are 1 and real ones 0.
+      noisy_real, noisy_fake: probability that an example gets a target of the other kind.
+      instance_noise: standard deviation at step 0 of normal noise on everything that D sees. Sonderby et al. 2017,
+        https://arxiv.org/abs/1610.04490
     """
 
     smoothing: Array
@@ -38,16 +41,16 @@ class TrickHyper:
 
 
 def d_targets(tricks: TrickHyper, keys: Array) -> tuple[Array, Array]:
-    """The targets of D's step, of the strengths' type: for real examples [B], for generated ones [B].
+    """Draws the targets of D's step, [B] for real and [B] for generated examples, in the strengths' type.
 
-    Smoothing and softness belong to the kind of an example, so flipped labels leave them with it: the real target
-    1 - s becomes s. A noisy label takes the whole target of the other kind: smoothing does not follow it to 0.
+    Flipping keeps smoothing and softness with the kind of example they belong to: the real target 1 - s becomes s. A
+    noisy label is the full target of the other kind: a smoothed real example becomes 0, not s.
 
     Args:
       tricks: the strengths.
-      keys: typed keys [B], one per example of the global batch.
+      keys: typed keys [B], one for each example of the global batch.
     """
-    # Drawn in float32 whatever the strengths' type: a run in float64 sees the same labels.
+    # Always drawn in float32, so that a run in float64 sees the same labels.
     u = jax.vmap(lambda key: jax.random.uniform(key, (4,), jnp.float32))(keys)
     soft = u.astype(tricks.smoothing.dtype)
     real = 1 - tricks.smoothing - tricks.soft_real * soft[:, 0]
@@ -60,22 +63,25 @@ def d_targets(tricks: TrickHyper, keys: Array) -> tuple[Array, Array]:
 
 
 def g_targets(tricks: TrickHyper) -> tuple[Array, Array]:
-    """What G's loss calls a real and a generated example: scalars 1 and 0, or flipped 0 and 1."""
+    """Returns the targets of a real and of a generated example in G's loss: scalars 1 and 0, or 0 and 1 if flipped."""
     one = jnp.ones_like(tricks.flip)
     return unflip(one, tricks.flip), unflip(1 - one, tricks.flip)
 
 
 def unflip(score: Array, flip: Array) -> Array:
-    """1 - score where labels are flipped: P(real) of a D that calls real examples 0. Its own inverse."""
+    """Returns 1 - score if labels are flipped, else score: P(real), also of a D whose real examples have target 0.
+
+    It is its own inverse.
+    """
     return jnp.where(flip > 0, 1 - score, score)
 
 
 def instance_noise(x: Array, keys: Array, sigma: Array) -> Array:
-    """x + sigma n with n ~ N(0, 1) per coordinate, of x's type; exactly x where sigma is 0.
+    """Returns x + sigma n with n ~ N(0, 1) in each coordinate, in x's type; exactly x if sigma is 0.
 
     Args:
-      x: [B, ...], real or generated examples; each kind takes keys of its own.
-      keys: typed keys [B], one per example of the global batch.
+      x: [B, ...], real or generated examples.
+      keys: typed keys [B], one for each example of the global batch; real and generated examples need different keys.
       sigma: scalar, in units of x; see `annealed`.
     """
     noise = jax.vmap(lambda key: jax.random.normal(key, x.shape[1:], jnp.float32))(keys)
@@ -83,11 +89,11 @@ def instance_noise(x: Array, keys: Array, sigma: Array) -> Array:
 
 
 def annealed(sigma: Array, step: Array, steps: int | Array) -> Array:
-    """sigma (1 - step / steps), and 0 from `steps` on.
+    """Returns sigma (1 - step / steps), and 0 from `steps` on.
 
     >>> [float(annealed(jnp.float32(0.5), jnp.int32(step), 100)) for step in (0, 50, 100, 300)]
     [0.5, 0.25, 0.0, 0.0]
     """
-    # A quotient of int32s is float32 even where all else is float64.
+    # Cast first, because the quotient of two int32 is float32 even in a float64 run.
     progress = jnp.asarray(step, float) / jnp.maximum(steps, 1)
     return sigma * jnp.maximum(1 - progress, 0)

@@ -1,8 +1,8 @@
-"""Adversarial losses: pairs of pure functions of logits, and the dict `LOSSES`.
+"""Defines the adversarial losses, pairs of pure functions of logits, and the dict `LOSSES`.
 
-Everywhere `r = D(x)` and `f = D(G(z))` are logits before any sigmoid, of any equal shape, and
-`sp(t) = softplus(t) = log(1 + exp(t))`. Losses are minimized, are computed in at least float32 and stay
-exact for logits of either sign as large as float32 holds, because none of them takes the logarithm of a probability.
+In all formulas `r = D(x)` and `f = D(G(z))` are logits, before any sigmoid, of equal shape, and
+`sp(t) = softplus(t) = log(1 + exp(t))`. Losses are minimized and computed in at least float32. They are accurate for
+logits of either sign up to the largest that float32 holds, because none of them takes the logarithm of a probability.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ import jax
 import jax.numpy as jnp
 
 Array = jax.Array
-Mean = Callable[[Array], Array]  # over the global batch; a map over devices passes one that averages over them
+Mean = Callable[[Array], Array]  # averages over the global batch; under a map over devices also over the devices
 sp = jax.nn.softplus
 
 
 class GANLoss(NamedTuple):
-    """The two losses of one game, each `(real_logits, fake_logits, mean=jnp.mean) -> scalar`.
+    """Holds the losses of D and of G and the properties of this pair that the steps need.
 
-    `relativistic` says that the generator's loss reads `real_logits` too, so that steps of other losses
-    need not compute them. `coupled` says that a mean over the batch goes into each example's term, so that the loss of
-    a batch is not the mean of the losses of its parts.
-
-    `term` is one example's loss `(logit, target)` where examples have targets, 1 for real and 0 for generated, that
-    `targeted_d` and `targeted_g` can move; None where only the sign or the difference of logits counts. `saturating`
-    says that G maximizes D's loss on its examples rather than minimizes their loss as real ones.
-    `boundary` is the logit of an undecided D; None where logits have no absolute level. `sides`, of losses without
-    `term`, gives what each example adds to D's loss, `(real_logits, fake_logits) -> (terms, terms)`; None where it
-    compares logits or just adds them.
+    Attributes:
+      d, g: losses `(real_logits, fake_logits, mean=jnp.mean) -> scalar`.
+      relativistic: whether G's loss reads `real_logits` too. If not, the step does not compute them.
+      coupled: whether each example's term contains a mean over the batch, so that the loss of a batch is not the mean
+        of the losses of its parts.
+      term: loss of one example, `(logit, target) -> loss`, with target 1 for real and 0 for generated examples.
+        `targeted_d` and `targeted_g` call it with other targets. None if the loss has no targets.
+      saturating: whether G maximizes D's loss on generated examples, instead of minimizing the loss of these examples
+        taken as real.
+      boundary: logit at which D is undecided; None if logits have no absolute level.
+      sides: for losses without `term`, `(real_logits, fake_logits) -> (terms, terms)`, the contribution of each example
+        to D's loss. None if the loss compares real with generated logits or only averages logits.
     """
 
     d: Callable[..., Array]
@@ -44,10 +46,10 @@ class GANLoss(NamedTuple):
 
 
 def logits_pair(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
-    """Both in at least float32.
+    """Casts both to the same type of at least float32.
 
     Raises:
-      ValueError: the shapes differ, which broadcasting would turn into a wrong mean without a word.
+      ValueError: the shapes differ. Broadcasting would silently give a wrong mean.
     """
     if jnp.shape(real_logits) != jnp.shape(fake_logits):
         raise ValueError(
@@ -58,7 +60,9 @@ def logits_pair(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
 
 
 def minimax_d(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
-    """E[sp(-r) + sp(f)], the cross entropy of "real" and "fake". Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661
+    """Returns E[sp(-r) + sp(f)], the cross entropy of D's decision between real and generated.
+
+    Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661
 
     >>> round(float(minimax_d(jnp.zeros(4), jnp.zeros(4))), 4)  # 2 log 2
     1.3863
@@ -68,43 +72,52 @@ def minimax_d(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> 
 
 
 def minimax_g(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
-    """-E sp(f) = E log(1 - sigmoid(f)); vanishes where D is sure (f very negative). Goodfellow et al. 2014."""
+    """Returns -E sp(f) = E log(1 - sigmoid(f)), whose gradient vanishes where D is sure (f very negative).
+
+    Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661
+    """
     _, f = logits_pair(real_logits, fake_logits)
     return -mean(sp(f))
 
 
 def non_saturating_g(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
-    """E sp(-f) = -E log sigmoid(f): the same fixed point, a full gradient where D is sure. Goodfellow et al. 2014."""
+    """Returns E sp(-f) = -E log sigmoid(f), which has the fixed point of `minimax_g` and a gradient where D is sure.
+
+    Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661
+    """
     _, f = logits_pair(real_logits, fake_logits)
     return mean(sp(-f))
 
 
 def least_squares_d(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
-    """1/2 E (r - 1)^2 + 1/2 E f^2. Mao et al. 2017, https://arxiv.org/abs/1611.04076"""
+    """Returns 1/2 E (r - 1)^2 + 1/2 E f^2. Mao et al. 2017, https://arxiv.org/abs/1611.04076"""
     r, f = logits_pair(real_logits, fake_logits)
     return 0.5 * mean(jnp.square(r - 1)) + 0.5 * mean(jnp.square(f))
 
 
 def least_squares_g(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
-    """1/2 E (f - 1)^2. Mao et al. 2017."""
+    """Returns 1/2 E (f - 1)^2. Mao et al. 2017, https://arxiv.org/abs/1611.04076"""
     _, f = logits_pair(real_logits, fake_logits)
     return 0.5 * mean(jnp.square(f - 1))
 
 
 def wasserstein_d(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
-    """E f - E r, for a D that is Lipschitz by some constraint. Arjovsky et al. 2017, https://arxiv.org/abs/1701.07875"""
+    """Returns E f - E r. D must be Lipschitz by some constraint, or the loss has no lower bound.
+
+    Arjovsky et al. 2017, https://arxiv.org/abs/1701.07875
+    """
     r, f = logits_pair(real_logits, fake_logits)
     return mean(f) - mean(r)
 
 
 def wasserstein_g(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
-    """-E f. Arjovsky et al. 2017; also the generator's side of the hinge loss."""
+    """Returns -E f, also G's loss beside `hinge_d`. Arjovsky et al. 2017, https://arxiv.org/abs/1701.07875"""
     _, f = logits_pair(real_logits, fake_logits)
     return -mean(f)
 
 
 def hinge_d(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
-    """E relu(1 - r) + E relu(1 + f). Lim & Ye 2017, https://arxiv.org/abs/1705.02894
+    """Returns E relu(1 - r) + E relu(1 + f). Lim & Ye 2017, https://arxiv.org/abs/1705.02894
 
     >>> float(hinge_d(jnp.array([2.0, 0.0]), jnp.array([-2.0, -2.0])))
     0.5
@@ -114,34 +127,43 @@ def hinge_d(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Ar
 
 
 def hinge_sides(real_logits: Array, fake_logits: Array) -> tuple[Array, Array]:
-    """relu(1 - r) and relu(1 + f), per example."""
+    """Returns relu(1 - r) and relu(1 + f) of each example."""
     return jax.nn.relu(1 - real_logits), jax.nn.relu(1 + fake_logits)
 
 
 def relativistic_paired_d(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
-    """E sp(-(r - f)), over pairs. Jolicoeur-Martineau 2018, https://arxiv.org/abs/1807.00734; R3GAN 2024, https://arxiv.org/abs/2501.05441"""
+    """Returns E sp(-(r - f)) over pairs of a real and a generated example.
+
+    Jolicoeur-Martineau 2018, https://arxiv.org/abs/1807.00734; Huang et al. 2024 (R3GAN),
+    https://arxiv.org/abs/2501.05441
+    """
     r, f = logits_pair(real_logits, fake_logits)
     return mean(sp(f - r))
 
 
 def relativistic_paired_g(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
-    """E sp(-(f - r)): D's loss with the roles swapped."""
+    """Returns E sp(-(f - r)), D's loss with the roles swapped."""
     return relativistic_paired_d(fake_logits, real_logits, mean)
 
 
 def relativistic_average_d(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
-    """1/2 E[sp(-(r - E f)) + sp(f - E r)]; both inner means are over the global batch. Jolicoeur-Martineau 2018."""
+    """Returns 1/2 E[sp(-(r - E f)) + sp(f - E r)], with the inner means over the global batch.
+
+    Jolicoeur-Martineau 2018, https://arxiv.org/abs/1807.00734
+    """
     r, f = logits_pair(real_logits, fake_logits)
     return 0.5 * (mean(sp(mean(f) - r)) + mean(sp(f - mean(r))))
 
 
 def relativistic_average_g(real_logits: Array, fake_logits: Array, mean: Mean = jnp.mean) -> Array:
-    """D's loss with the roles swapped. Jolicoeur-Martineau 2018."""
+    """Returns D's loss with the roles swapped. Jolicoeur-Martineau 2018, https://arxiv.org/abs/1807.00734"""
     return relativistic_average_d(fake_logits, real_logits, mean)
 
 
 def cross_entropy(logits: Array, targets: Array) -> Array:
-    """t sp(-l) + (1 - t) sp(l), per example: t = 1 gives exactly sp(-l) and t = 0 exactly sp(l), both for finite l.
+    """Returns t sp(-l) + (1 - t) sp(l) of each example.
+
+    For finite l, t = 1 gives exactly sp(-l) and t = 0 exactly sp(l).
 
     >>> float(cross_entropy(jnp.float32(1e30), jnp.float32(1.0)))
     0.0
@@ -150,7 +172,7 @@ def cross_entropy(logits: Array, targets: Array) -> Array:
 
 
 def squared_error(logits: Array, targets: Array) -> Array:
-    """1/2 (l - t)^2, per example."""
+    """Returns 1/2 (l - t)^2 of each example."""
     return 0.5 * jnp.square(logits - targets)
 
 
@@ -162,9 +184,9 @@ def d_terms(
     fake_targets: Array | float = 0.0,
     mean: Mean = jnp.mean,
 ) -> tuple[Array, Array] | None:
-    """What real and what generated examples add to D's loss, to look at; arguments as in `targeted_d`.
+    """Returns the parts of D's loss from real and from generated examples, for logging; arguments as in `targeted_d`.
 
-    None where the loss compares logits, and for Wasserstein's, whose terms are the mean logits.
+    Returns None for losses that compare logits, and for `wasserstein`, whose parts are the mean logits.
     """
     r, f = logits_pair(real_logits, fake_logits)
     if loss.term is not None:
@@ -183,15 +205,15 @@ def targeted_d(
     fake_targets: Array,
     mean: Mean = jnp.mean,
 ) -> Array:
-    """E term(r, t_r) + E term(f, t_f): D's loss with a target for each example.
+    """Returns E term(r, t_r) + E term(f, t_f), D's loss with a target for each example.
 
-    With targets of exactly 1 and 0 it and its gradient equal `loss.d` bit for bit (but for the sign of a zero).
+    With targets of exactly 1 and 0, this and its gradient equal `loss.d` bit for bit, except for the sign of a zero.
 
     Args:
-      loss: one that has a `term`.
+      loss: a loss with a `term`.
       real_logits, fake_logits: [B].
       real_targets, fake_targets: [B] or scalars, in [0, 1].
-      mean: over the global batch.
+      mean: average over the global batch.
 
     Raises:
       ValueError: the loss has no targets, or shapes differ.
@@ -204,16 +226,17 @@ def targeted_d(
 def targeted_g(
     loss: GANLoss, fake_logits: Array, real_target: Array, fake_target: Array, mean: Mean = jnp.mean
 ) -> Array:
-    """E term(f, t_real), or -E term(f, t_fake) for the saturating loss: G's loss with the targets of either kind.
+    """Returns G's loss with given targets: E term(f, t_real), or -E term(f, t_fake) for a saturating loss.
 
-    G wants its examples taken for real ones; saturating, it wants D's loss on them large. Flipped labels, (0, 1) for
-    (1, 0), so turn sp(-f) into sp(f) and -sp(f) into -sp(-f): G follows D to the other side.
+    G minimizes the loss of its examples taken as real; with a saturating loss it maximizes D's loss on them. With
+    flipped labels, targets (0, 1) instead of (1, 0), sp(-f) becomes sp(f) and -sp(f) becomes -sp(-f), as D's logits
+    have changed sign too.
 
     Args:
-      loss: one that has a `term`.
+      loss: a loss with a `term`.
       fake_logits: [B].
-      real_target, fake_target: scalars: what D's loss calls a real and a generated example.
-      mean: over the global batch.
+      real_target, fake_target: scalars, the targets of a real and of a generated example.
+      mean: average over the global batch.
 
     Raises:
       ValueError: the loss has no targets.
@@ -227,7 +250,7 @@ def targeted_g(
 
 def _term(loss: GANLoss) -> Callable[[Array, Array], Array]:
     if loss.term is None:
-        raise ValueError("this loss compares logits without target labels, so there are no targets to move.")
+        raise ValueError("This loss has no targets that could be changed: use one of LOSSES that has a `term`.")
     return loss.term
 
 

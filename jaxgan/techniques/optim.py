@@ -1,4 +1,7 @@
-"""Adam with every constant tunable: presets, kinds and schedules, built from traced scalars inside the step."""
+"""Defines the optimizers, their presets and their schedules.
+
+Optimizers are built inside the step from traced scalars, so that every constant can change without compiling again.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ Array = jax.Array
 
 
 class Preset(NamedTuple):
-    """One column of the SN-GAN paper's table of Adam settings."""
+    """Holds one column of the SN-GAN article's table of Adam settings."""
 
     learning_rate: float
     b1: float
@@ -35,7 +38,7 @@ PRESETS: dict[str, Preset] = {
 
 @flax.struct.dataclass
 class OptimHyper:
-    """The constants of one network's optimizer, scalars that may be traced: changing one recompiles nothing."""
+    """Holds the constants of one network's optimizer, scalars that may be traced."""
 
     learning_rate: Array
     b1: Array
@@ -45,40 +48,44 @@ class OptimHyper:
 
 
 def constant(t: Array) -> Array:
-    """Never moves."""
+    """Returns 0: the learning rate stays."""
     return jnp.zeros_like(t)
 
 
 def linear(t: Array) -> Array:
-    """Moves evenly."""
+    """Returns t."""
     return t
 
 
 def cosine(t: Array) -> Array:
-    """1/2 (1 - cos(pi t)). Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983"""
+    """Returns 1/2 (1 - cos(pi t)). Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983"""
     return 0.5 * (1 - jnp.cos(jnp.pi * t))
 
 
-# Each: progress in [0, 1] -> how much of the way from the first learning rate to the last is gone.
+# Each maps the progress t in [0, 1] to the share of the way from the first learning rate to the last.
 SCHEDULES: dict[str, Callable[[Array], Array]] = {"constant": constant, "linear": linear, "cosine": cosine}
 
 
 def schedule_factor(name: str, step: Array, steps: int, end: float) -> Array:
-    """What the learning rate is multiplied by after `step` generator updates: from 1 to `end` over `steps`, then `end`.
+    """Returns the factor of the learning rate after `step` generator updates, from 1 to `end` over `steps` updates.
+
+    The same curves as `optax.linear_schedule` and `optax.cosine_decay_schedule`. These order the operations
+    differently and differ by up to 1.5e-7, which would change runs that must resume bit for bit.
 
     >>> [float(schedule_factor("linear", jnp.int32(s), 100, 0.5)) for s in (0, 50, 100, 900)]
     [1.0, 0.75, 0.5, 0.5]
     """
-    # A quotient of int32s is float32 even where all else is float64.
+    # Cast first, because the quotient of two int32 is float32 even in a float64 run.
     progress = jnp.minimum(jnp.asarray(step, float) / max(steps, 1), 1.0)
     return 1 - (1 - end) * SCHEDULES[name](progress)
 
 
 def lazy_adam(hyper: OptimHyper, interval: int) -> OptimHyper:
-    """The constants under a penalty that has an update of its own every `interval` = k steps (with its weight times k).
+    """Corrects an optimizer's constants for one extra update by lazy penalties every `interval` = k steps.
 
-    Learning rate times c, b1^c and b2^c with c = k / (k + 1): k steps then make k + 1 updates, which go as far and
-    forget as much as k of the unchanged optimizer. Karras et al. 2020, https://arxiv.org/abs/1912.04958, appendix B.
+    With c = k / (k + 1), the learning rate is multiplied by c, and b1 and b2 become b1^c and b2^c. The k + 1 updates of
+    k steps then go as far, and forget as much, as k updates of the unchanged optimizer. The penalties' weight is
+    multiplied by k elsewhere. Karras et al. 2020, https://arxiv.org/abs/1912.04958, appendix B.
 
     >>> plain = OptimHyper(*map(jnp.float32, (1.0, 0.0, 0.25, 1e-8, 0.0)))
     >>> lazy = lazy_adam(plain, 1)
@@ -90,14 +97,20 @@ def lazy_adam(hyper: OptimHyper, interval: int) -> OptimHyper:
 
 
 def adam(hyper: OptimHyper) -> optax.GradientTransformation:
-    """m / (sqrt(v + eps_root) + eps) on bias-corrected moments. Kingma & Ba 2015, https://arxiv.org/abs/1412.6980"""
+    """Steps by m / (sqrt(v + eps_root) + eps) with bias-corrected moments m and v.
+
+    Kingma & Ba 2015, https://arxiv.org/abs/1412.6980
+    """
     return optax.adam(hyper.learning_rate, hyper.b1, hyper.b2, hyper.eps, hyper.eps_root)
 
 
 def adamax(hyper: OptimHyper) -> optax.GradientTransformation:
-    """Adam with the maximum norm in place of the second moment; no `eps_root`. Kingma & Ba 2015, section 7.1."""
+    """Replaces Adam's second moment by a decaying maximum; `eps_root` is not used.
+
+    Kingma & Ba 2015, https://arxiv.org/abs/1412.6980, section 7.1.
+    """
     return optax.adamax(hyper.learning_rate, hyper.b1, hyper.b2, hyper.eps)
 
 
-# Each: constants -> optax transformation, whose state's structure does not depend on the constants.
+# Each maps the constants to an optax transformation, whose state has the same structure whatever the constants.
 KINDS: dict[str, Callable[[OptimHyper], optax.GradientTransformation]] = {"adam": adam, "adamax": adamax}

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from numpy.testing import assert_allclose
 
@@ -64,6 +65,15 @@ def test_presets_are_the_papers_table():
         "F": (1e-3, 0.9, 0.999, 5),
     }
     assert {name: tuple(preset) for name, preset in PRESETS.items()} == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [("linear", optax.linear_schedule(1.0, 0.1, 700)), ("cosine", optax.cosine_decay_schedule(1.0, 700, 0.1))],
+)
+def test_schedule_is_that_of_optax_up_to_rounding(name, theirs):
+    steps = jnp.arange(800)
+    assert_allclose(schedule_factor(name, steps, 700, 0.1), theirs(steps), atol=2e-7)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
