@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.speed.loop import Loop
-from benchmarks.speed.sides import LOOP_STEPS, Jaxgan, Side, kept
+from benchmarks.speed.side import LOOP_STEPS, Side
+from benchmarks.speed.sides import Jaxgan, kept
 from jaxgan.config.config import Config, as_config, load_file
 from jaxgan.config.monitor import MonitorConfig
 

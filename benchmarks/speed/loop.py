@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 
-from benchmarks.speed.sides import LOOP_STEPS, Side
+from benchmarks.speed.side import LOOP_STEPS, Side
 from jaxgan.config.config import Config
 from jaxgan.runs.writers import metric_writers
 from jaxgan.training.loop import train

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.games import BATCH_SIZE, GAMES, SHAPES, config_of
-from benchmarks.speed.sides import LOOP_STEPS, SIDES
+from benchmarks.speed.side import LOOP_STEPS
+from benchmarks.speed.sides import SIDES
 from benchmarks.speed.summary import LARGEST
 from benchmarks.speed.worker import SideError, Worker
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.speed.side import Side
 from jaxgan.config.config import Config
 
 NUM_BATCHES = 4  # different ones, in turn
-LOOP_STEPS = 100  # of a turn of the loop, which holds one checkpoint
 
 
 def cores() -> int:
@@ -32,22 +32,6 @@ def examples(config: Config, shape: tuple[int, ...]) -> list[list[np.ndarray]]:
     full = (config.train.batch_size, *shape)
     n = config.train.d_steps_per_g_step or 1
     return [[rng.uniform(-1, 1, full).astype(np.float32) for _ in range(n)] for _ in range(NUM_BATCHES)]
-
-
-class Side:
-    """One way to train a game. Data are in memory; what is timed is the step, with the drawing of its latents."""
-
-    def run(self, steps: int) -> float:
-        """Seconds for so many steps, from the first call until the last result is there."""
-        raise NotImplementedError
-
-    def warm_up(self) -> tuple[float, float]:
-        """Seconds of the first step, which compiles, and of a step after it."""
-        start = time.perf_counter()
-        self.run(1)
-        first = time.perf_counter() - start  # of a whole call, which may hold many steps
-        second = self.run(2) / 2
-        return first, self.run(3 if second > 0.1 else 50) / (3 if second > 0.1 else 50)
 
 
 class _JaxSide(Side):

@@ -1,4 +1,4 @@
-"""`--mode=report`: an HTML page that says what a run did, what is wrong with it and what it makes; or compares some."""
+"""Writes an HTML page about a run (what it did, what is wrong, what it makes), or one that compares several runs."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def report(
     generator: nn.Module | None = None,
     discriminator: nn.Module | None = None,
 ) -> Path:
-    """Writes a page, complete in itself, about a run or about several beside each other.
+    """Writes a self-contained HTML page about one run, or one that compares several runs.
 
     Args:
-      workdirs: of one run, finished or not, or of several.
+      workdirs: directory of one run, finished or not, or a list of directories.
       out: the file; by default `report.html` in the run's directory.
-      checkpoint: whose pictures are shown, as in `sampling.load`; not used for several runs.
+      checkpoint: which checkpoint draws the pictures, as in `jaxgan.load`; not used for several runs.
       generator, discriminator: the caller's own modules, if the run was trained with them.
 
     Returns:
-      The file.
+      Path of the file.
 
     Raises:
       UserError: a directory holds no run, or `out` is missing for several runs or cannot be written.
@@ -65,7 +65,7 @@ def _single(run: Run, checkpoint: str | int, generator: nn.Module | None, discri
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """The last parts of the paths, as many as tell them apart."""
+    """Names each path by its last parts, as many as it takes to tell the paths apart."""
     parts = [path.resolve().parts for path in paths]
     for depth in range(1, max(map(len, parts))):
         names = ["/".join(part[-depth:]) for part in parts]

@@ -1,4 +1,4 @@
-"""The page: its parts in order, and the files that its look and its script are in."""
+"""Puts the page together from its parts, its style and its script."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ HOW_TO = (
 
 
 def one_run(run: Run, sampler: Sampler | None, why_not: str = "") -> str:
-    """The page of a run.
+    """Builds the page of one run.
 
     Args:
-      run: what is on record.
-      sampler: of one of its checkpoints.
-      why_not: a sentence where there is none.
+      run: the run's record.
+      sampler: draws from one of the run's checkpoints; None where there is none.
+      why_not: a sentence that says why there is no sampler.
     """
     data = plots.single(run)
     interpolations, neighbors = pictures.from_sampler(run, sampler) if sampler else (None, None)
@@ -59,7 +59,7 @@ def one_run(run: Run, sampler: Sampler | None, why_not: str = "") -> str:
 
 
 def several_runs(runs: Sequence[Run]) -> str:
-    """The page that compares runs."""
+    """Builds the page that compares several runs."""
     data = plots.several(runs)
     heads = [_head(i, run) for i, run in enumerate(runs)]
     latest = [(run, list(pictures.sample_files(run.workdir).items())[-1:]) for run in runs]
@@ -95,7 +95,7 @@ def _head(number: int, run: Run) -> Markup:
 
 
 def _by_severity(found: Sequence[Noted]) -> list[Noted]:
-    """The worst first; of equals findings by step, remarks as they come."""
+    """Sorts by severity, the worst first; findings of equal severity by step, remarks as they come."""
     return sorted(found, key=lambda each: (SEVERITIES.index(each.severity), getattr(each, "step", 0)))
 
 
@@ -122,7 +122,7 @@ def _finding(finding: Finding) -> Markup:
 
 
 def _linked(text: str) -> Markup:
-    """Text whose addresses can be followed."""
+    """Turns the web addresses in a text into links."""
     parts = re.split(r"(https?://\S+[^\s.,;)])", text)
     return join(element("a", p, href=p, rel="noreferrer") if i % 2 else p for i, p in enumerate(parts))
 

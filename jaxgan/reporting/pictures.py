@@ -1,4 +1,4 @@
-"""Pictures inside of the page, each within its share of the page's size."""
+"""Pictures embedded in the page, each within its share of the page's size."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from jaxgan.runs.directory import check_example
 from jaxgan.sampling.sampler import Sampler
 from jaxgan.sampling.views import code_files, interpolations, linear, neighbors, sample_files, spherical, strip
 
-TIMELINE = 40  # pictures, at most
-TIMELINE_BYTES, PICTURE_BYTES = 1_000_000, 120_000  # of all of the timeline's, and of any other
-STRIP = 8  # times
+TIMELINE = 40  # largest number of pictures
+TIMELINE_BYTES, PICTURE_BYTES = 1_000_000, 120_000  # of the whole timeline, and of any other picture
+STRIP = 8  # number of steps shown
 REAL_POINTS = 1000
 QUALITY = 80  # of lossy pictures
 CHEAP = ("classifier", "random")  # features that are quick to extract on any machine
 
 
 def data_uri(picture: np.ndarray | Path, limit: int = PICTURE_BYTES) -> str:
-    """A picture u8[H, W, 1 or 3], or a file of one, as a `data:` URI of at most about `limit` bytes.
+    """Encodes a picture u8[H, W, 1 or 3], or a picture file, as a `data:` URI of at most about `limit` bytes.
 
-    It is a PNG if that is small enough, else WebP, and then smaller and smaller.
+    A PNG where that is small enough, else WebP, shrunk until it fits.
     """
     from PIL import Image
 
@@ -57,7 +57,7 @@ def _encoded(image: Any, kind: str, **options: Any) -> bytes:
 
 
 def spread(items: list[Any], most: int) -> list[Any]:
-    """At most so many of them, evenly, with the first and the last.
+    """Picks at most `most` items, evenly spread, the first and the last among them.
 
     >>> spread(list(range(10)), 4)
     [0, 3, 6, 9]
@@ -67,12 +67,12 @@ def spread(items: list[Any], most: int) -> list[Any]:
 
 
 def figure(picture: np.ndarray | Path, caption: str, alt: str) -> Markup:
-    """A picture with what is to be said of it."""
+    """Builds a picture with its caption."""
     return element("figure", element("img", src=data_uri(picture), alt=alt), element("figcaption", caption))
 
 
 def timeline(run: Run) -> Markup | None:
-    """The grids of samples over time, with a slider."""
+    """Shows the grids of samples over time, with a slider."""
     files = spread(list(sample_files(run.workdir).items()), TIMELINE)
     if not files:
         return None
@@ -99,7 +99,7 @@ def _latents(run: Run) -> str:
 
 
 def over_time(run: Run) -> Markup | None:
-    """The strip of fixed latents, for images; a page without a slider shows it too."""
+    """Shows the first images of each grid over time; unlike the slider, this needs no script."""
     files = spread(list(sample_files(run.workdir).items()), STRIP)
     shape = run.example["shape"]
     if len(files) < 2 or len(shape) != 3:
@@ -113,7 +113,7 @@ def over_time(run: Run) -> Markup | None:
 
 
 def codes(run: Run) -> Markup | None:
-    """What each of InfoGAN's codes does."""
+    """Shows what each of InfoGAN's codes does."""
     files = code_files(run.workdir)
     if not files:
         return None
@@ -123,7 +123,7 @@ def codes(run: Run) -> Markup | None:
 
 
 def from_sampler(run: Run, sampler: Sampler) -> tuple[Markup | None, Markup | None]:
-    """Interpolations, and nearest training images: each a part of the page, or a note that says why there is none."""
+    """Builds interpolations and nearest training images; where one cannot be made, a note says why."""
     data = RunData(run.config, scored=bool(run.scores))
     source, why = _source(run, data)
     return _or_note(_interpolations, sampler, source), _or_note(_neighbors, run, data, sampler, source, why)
@@ -137,7 +137,7 @@ def _or_note(make: Callable[..., Markup | None], *arguments: Any) -> Markup | No
 
 
 def _source(run: Run, data: RunData) -> tuple[Source | None, str]:
-    """The training examples, or why they are not to be had."""
+    """Loads the training examples, or says why they cannot be loaded."""
     try:
         source = data.trained
         check_example(run.workdir, source, "classes" in run.example)
@@ -180,14 +180,14 @@ def _neighbors(run: Run, data: RunData, sampler: Sampler, source: Source | None,
 
 
 def _features(run: Run, data: RunData) -> Features | None:
-    """Those that the run was scored by, if they are cheap; else pixels are compared, which need no network."""
+    """The features that the run was scored by, if they are cheap; None compares pixels, which needs no network."""
     if not run.scores or run.config.eval.features not in CHEAP:
         return None
     return extractor(data, report=lambda line: None)
 
 
 def parameters(sampler: Sampler) -> Mapping[str, list[tuple[str, tuple[int, ...]]]]:
-    """Path and shape of every parameter, by net."""
+    """Lists path and shape of every parameter, by network."""
     import jax
 
     nets = {"Generator": sampler.state.generator.params, "Discriminator": sampler.state.discriminator.params}

@@ -1,4 +1,4 @@
-"""Curves as the page's script draws them: rounded, and thinned where there are more points than pixels."""
+"""Prepares curves for the page's script: rounded, and thinned where there are more points than pixels."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from jaxgan.monitor.doctor import span, words
 from jaxgan.monitor.panels import best, curve, panels
 from jaxgan.reporting.run_record import Run
 
-POINTS = 60_000  # on the whole page, about 10 bytes each
-FEWEST, MOST = 200, 2000  # of a curve
+POINTS = 60_000  # on the whole page; a point takes about 10 bytes
+FEWEST, MOST = 200, 2000  # points of one curve
 
 
 def single(run: Run) -> dict[str, Any]:
-    """The panels of one run, with its findings and the best of each evaluation."""
+    """Makes the panels of one run, with its findings and the best value of each score."""
     drawn = _Drawn([run], len(run.names))
     for panel in panels(run.names):
         layers = [name for name in panel.names if panel.net and name not in panel.bold]
@@ -39,7 +39,7 @@ def single(run: Run) -> dict[str, Any]:
 
 
 def several(runs: Sequence[Run]) -> dict[str, Any]:
-    """A panel for each scalar, but for those of layers, with a curve for each run that has it."""
+    """Makes a panel for each scalar except those of layers, with a curve for each run that recorded it."""
     names = {name for run in runs for name in run.names}
     drawn = _Drawn(runs, sum(len(run.names) for run in runs))
     for panel in panels(names):
@@ -54,12 +54,12 @@ def several(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def embedded(data: dict[str, Any]) -> Markup:
-    """JSON that may stand in a script element, whatever texts it holds."""
+    """Encodes data as JSON that is safe inside a script element, whatever texts it holds."""
     return Markup(json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"))
 
 
 class _Drawn:
-    """What the script is given; steps that many curves have in common stand in it once."""
+    """Collects what the script draws; steps that several curves share are stored once."""
 
     def __init__(self, runs: Sequence[Run], curves: int):
         self._most = int(np.clip(POINTS // max(1, curves), FEWEST, MOST))
@@ -85,8 +85,8 @@ class _Drawn:
 
 
 def thinned(steps: np.ndarray, values: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """At most about so many points, with the first and the last: of each stretch the lowest and the highest, so that
-    no spike gets lost, and every point that is not finite.
+    """Thins a curve to about `most` points: the first, the last, the lowest and highest of each stretch (so that no
+    spike gets lost), and the points that are not finite.
 
     >>> thinned(np.arange(9), np.array([0, 1, 0, 0, 9, 0, 0, 1, 0]), 6)[0].tolist()
     [0, 1, 3, 4, 6, 7, 8]
@@ -103,12 +103,12 @@ def thinned(steps: np.ndarray, values: np.ndarray, most: int) -> tuple[np.ndarra
 
 
 def _rounded(values: np.ndarray) -> list[float | None]:
-    """Five digits; None for what is not finite, at which a curve is broken."""
+    """Rounds to five digits; None, where the curve is interrupted, stands for values that are not finite."""
     return [float(f"{x:.5g}") if np.isfinite(x) else None for x in values.tolist()]
 
 
 def _marks(runs: Sequence[Run], name: str) -> list[list[float]]:
-    """Step and value of each run's best."""
+    """Gives step and value of each run's best score."""
     found = []
     for run in runs:
         steps, values = curve(run.rows, name)

@@ -1,4 +1,4 @@
-"""What a run's directory holds, read as far as it goes."""
+"""Reads what a run's directory holds, as far as it can be read."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Run:
 
     Attributes:
       workdir: its directory.
-      name: of the directory, or more of its path where several runs have to be told apart.
-      config, example, environment, intervention: its `config.json`, the last one for a run that goes on where another
-        was rolled back.
-      rows: of its `metrics.jsonl`.
-      scores: of its `evaluation.jsonl`, in order; the last word on a step counts.
-      findings: the doctor's.
-      remarks: of before the first step.
-      running: whether a process is at it.
+      name: name of the directory, or more of its path where several runs have to be told apart.
+      config, example, environment, intervention: the contents of its `config.json`; `intervention` exists for a run
+        that goes on where another was rolled back.
+      rows: rows of its `metrics.jsonl`.
+      scores: scores of its `evaluation.jsonl`, in order; of several records of a step the last one counts.
+      findings: what the doctor found in its curves.
+      remarks: what was said before the first step.
+      running: whether a process is training it now.
     """
 
     workdir: Path
@@ -53,20 +53,20 @@ class Run:
 
     @property
     def step(self) -> int:
-        """The last one on record."""
+        """The last recorded step."""
         return self.rows[-1]["step"] if self.rows else 0
 
     @property
     def names(self) -> list[str]:
-        """Of its scalars."""
+        """Names of the recorded scalars."""
         return sorted({name for row in self.rows for name in row} - {"step"})
 
 
 def read(workdir: str | os.PathLike, name: str = "") -> Run:
-    """Reads a run, of which nothing but `config.json` needs to be there, and has the doctor look at it.
+    """Reads a run and lets the doctor look at it. Only `config.json` must exist.
 
     Raises:
-      UserError: there is none, or it is damaged.
+      UserError: the directory holds no run, or `config.json` is damaged.
     """
     workdir = Path(workdir)
     record = workdirs.read(workdir)
@@ -95,7 +95,7 @@ def read(workdir: str | os.PathLike, name: str = "") -> Run:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """The page's first sentence, a severity for its color, and what else is to be known at once."""
+    """The page's first sentence, the severity that colors it, and the facts shown beside it."""
 
     severity: str
     text: str
@@ -103,7 +103,7 @@ class Verdict:
 
 
 def verdict(run: Run) -> Verdict:
-    """What is to be thought of a run: its findings in a sentence, how far it came, and its best score."""
+    """Judges a run: its findings in one sentence, how far it came, and its best score."""
     origin = [rollback.sentence(run.intervention)] if run.intervention else []
     facts = (*origin, _progress(run), *_quality(run))
     for severity, opening in (("problem", "Something is wrong"), ("warning", "Keep an eye on it")):
@@ -136,7 +136,7 @@ def _progress(run: Run) -> str:
 
 
 def _quality(run: Run) -> list[str]:
-    """Of the score by which the best checkpoint is kept, or else the first two evaluations: the best and the last."""
+    """Gives the best and the last value of the score that picks the best checkpoint, or else of the first two scores."""
     known = [name for name in run.names if direction(name)]
     scores = score_log.training_scores(run.workdir / score_log.FILE, run.config.eval.best_metric)
     found = []

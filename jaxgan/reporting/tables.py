@@ -1,4 +1,4 @@
-"""Scores and configurations as tables, of one run or of several beside each other."""
+"""Tables of scores and configurations, for one run or for several side by side."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ABSENT = "–"
 
 
 def scores(runs: Sequence[Run]) -> Markup | None:
-    """Every score with its protocol; those of unlike protocol stand in lines of their own and are not compared."""
+    """Lists every score with its protocol. Scores of different protocols get separate lines and are not compared."""
     groups: dict[tuple[str, Protocol], list[list[Score]]] = {}
     for i, run in enumerate(runs):
         for score in run.scores:
@@ -49,12 +49,12 @@ def scores(runs: Sequence[Run]) -> Markup | None:
 
 
 def _common(protocol: Protocol) -> Protocol:
-    """What scores have in common that each add details of their own."""
+    """The protocol without the details that differ from score to score."""
     return dataclasses.replace(protocol, details="")
 
 
 def _step(score: Score) -> str:
-    """Where it was measured, in brackets."""
+    """The step or checkpoint that a score was measured at, in brackets."""
     p = score.protocol
     return f" (step {p.step:,})" if p.step is not None else f" ({p.checkpoint})" if p.checkpoint else ""
 
@@ -77,7 +77,7 @@ def _one(found: Sequence[Score]) -> list[Any]:
 
 
 def _beside(found: Sequence[Sequence[Score]], way: str) -> list[Any]:
-    """The best of each run, the best of all in bold."""
+    """The best score of each run; the best of all is bold."""
     tops = [_best(of_run) if of_run else None for of_run in found]
     merits = [merit(top.value, way) for top in tops if top]
     extreme = max(merits) if len(merits) > 1 else math.nan
@@ -90,7 +90,7 @@ def _beside(found: Sequence[Sequence[Score]], way: str) -> list[Any]:
 
 
 def _unlike(groups: Sequence[tuple[str, Protocol]]) -> list[Markup]:
-    """For each score that was measured in several ways, in what they differ."""
+    """Says, for each score measured by several protocols, how the protocols differ."""
     said = []
     for name in sorted({name for name, _ in groups}):
         alike = [protocol for other, protocol in groups if other == name]
@@ -102,14 +102,14 @@ def _unlike(groups: Sequence[tuple[str, Protocol]]) -> list[Markup]:
 
 
 def flat(config: Config) -> dict[str, Any]:
-    """Every key, `section.name`, with its value."""
+    """Maps every key, `section.name`, to its value."""
     values = config.to_dict()
     keys = (key.split(".") for key in KEYS)
     return {".".join(key): values[key[0]][key[1]] if len(key) == 2 else values[key[0]] for key in keys}
 
 
 def config(run: Run) -> Markup:
-    """What differs from the defaults, and the whole to unfold."""
+    """Lists the keys that differ from their defaults, and all keys in a fold."""
     ours, usual = flat(run.config), flat(Config())
     changed = [[key, repr(value), repr(usual[key])] for key, value in ours.items() if value != usual[key]]
     whole = fold(f"All {len(ours)} keys", table(["key", "value"], [[key, repr(value)] for key, value in ours.items()]))
@@ -118,7 +118,7 @@ def config(run: Run) -> Markup:
 
 
 def differing(runs: Sequence[Run]) -> Markup:
-    """The keys that the configurations differ in, and the data where those do."""
+    """Lists the keys in which the configurations differ, and how the data differ."""
     configs = [flat(run.config) for run in runs]
     rows = [[key, *(repr(c[key]) for c in configs)] for key in KEYS if any(c[key] != configs[0][key] for c in configs)]
     for key in ("source", "shape", "num_examples", "crc32"):
@@ -131,7 +131,7 @@ def differing(runs: Sequence[Run]) -> Markup:
 
 
 def parameters(nets: Mapping[str, Sequence[tuple[str, tuple[int, ...]]]]) -> Markup:
-    """The number of parameters of each net, and of each array to unfold."""
+    """Counts the parameters of each network; a fold lists its arrays."""
     parts = []
     for net, arrays in nets.items():
         total = sum(math.prod(shape) for _, shape in arrays)
@@ -143,6 +143,6 @@ def parameters(nets: Mapping[str, Sequence[tuple[str, tuple[int, ...]]]]) -> Mar
 
 
 def versions(run: Run) -> Markup:
-    """The environment in which the run was last trained."""
+    """Lists versions and machine of the last training."""
     plain = {k: v for k, v in run.environment.items() if not isinstance(v, Mapping)}
     return table(["", ""], list({**plain, **run.environment.get("versions", {})}.items()))

@@ -3,7 +3,7 @@ import pytest
 
 from benchmarks.cost import monitoring
 from benchmarks.cost.monitoring import LOSSES, Turn, flops, pairs, report, upper_bound
-from benchmarks.speed.sides import Side
+from benchmarks.speed.side import Side
 from jaxgan.config.config import Config
 
 

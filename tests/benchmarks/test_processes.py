@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.speed import measure, summary, table
-from benchmarks.speed.sides import LOOP_STEPS, SIDES
+from benchmarks.speed.side import LOOP_STEPS
+from benchmarks.speed.sides import SIDES
 from benchmarks.speed.worker import SideError, Worker
 from jaxgan.config.config import Config
 
