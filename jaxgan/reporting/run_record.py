@@ -136,7 +136,7 @@ def _progress(run: Run) -> str:
 
 
 def _quality(run: Run) -> list[str]:
-    """Gives the best and the last value of the score that picks the best checkpoint, or else of the first two scores."""
+    """Gives the best and last value of the score that picks the best checkpoint, or else of the first two scores."""
     known = [name for name in run.names if direction(name)]
     scores = score_log.training_scores(run.workdir / score_log.FILE, run.config.eval.best_metric)
     found = []
