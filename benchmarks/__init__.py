@@ -1,1 +1,1 @@
-"""jaxgan beside PyTorch: the same models in both, a proof that they compute the same, and their speed."""
+"""Compares jaxgan with PyTorch: the same models in both, a proof that they compute the same, and their speed."""

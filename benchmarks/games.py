@@ -1,4 +1,4 @@
-"""What is measured: one configuration and the shape of its examples, by name."""
+"""The benchmarked games: a configuration and the shape of its examples for each name."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ GAMES = tuple(SHAPES)
 
 
 def config_of(game: str, batch_size: int = BATCH_SIZE) -> Config:
-    """The configuration of a game; the ring's is that of `configs/ring.py`."""
+    """Builds the configuration of a game; the ring's is that of `configs/ring.py`."""
     config = as_config(load_file(str(RING)) if game == "ring" else OVERRIDES[game])
     return dataclasses.replace(config, train=dataclasses.replace(config.train, batch_size=batch_size))

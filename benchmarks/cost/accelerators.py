@@ -1,4 +1,4 @@
-"""The step time that accelerators would allow at best: `python -m benchmarks.cost.accelerators
+"""Computes the step time that accelerators would allow at best: `python -m benchmarks.cost.accelerators
 [--models=dcgan28,ring]`.
 
 Computed, not measured: this runs on any machine, and nothing of it on an accelerator. A step of one device cannot take
@@ -38,7 +38,7 @@ TOPOLOGY = "v5e:2x2"  # the smallest that libtpu describes by default; one of it
 
 
 class Peak(NamedTuple):
-    """What the vendor promises, in operations and bytes per second."""
+    """The vendor's peak rates, in operations and bytes per second."""
 
     flops: float
     bandwidth: float
@@ -57,7 +57,7 @@ PEAKS = {
 
 
 class Work(NamedTuple):
-    """What one training step of one device costs."""
+    """Operations and bytes of one training step on one device."""
 
     flops: float  # multiplications and additions apart
     least: float  # bytes that must be moved: state and batch read, state written
@@ -65,7 +65,7 @@ class Work(NamedTuple):
 
 
 def seconds(flops: float, moved: float, peak: Peak) -> float:
-    """The roofline: the longer of computing and moving, each at its peak.
+    """Gives the roofline bound: the larger of computing time and moving time, each at its peak rate.
 
     >>> seconds(6.0, 1.0, Peak(flops=2.0, bandwidth=1.0)), seconds(6.0, 5.0, Peak(flops=2.0, bandwidth=1.0))
     (3.0, 5.0)
@@ -74,7 +74,7 @@ def seconds(flops: float, moved: float, peak: Peak) -> float:
 
 
 def config_and_shape(model: str, batch_size: int) -> tuple[Config, tuple[int, ...]]:
-    """The configuration of a model and the shape of its examples."""
+    """Builds the configuration of a model, and gives the shape of its examples."""
     if model != "dcgan64":
         return config_of(model, batch_size), SHAPES[model]
     config = config_of("dcgan32", batch_size)
@@ -99,7 +99,7 @@ def work(config: Config, shape: tuple[int, ...]) -> Work:
 
 
 def has_libtpu() -> bool:
-    """Whether the TPU's compiler is there."""
+    """Whether the TPU's compiler is installed."""
     return importlib.util.find_spec("libtpu") is not None
 
 
@@ -113,13 +113,13 @@ def _compiled_bytes(step, arguments) -> float:
 
 
 def _size(tree: Any) -> int:
-    """Bytes of all arrays of a tree, keys left out."""
+    """Counts the bytes of all arrays of a tree, except random keys."""
     leaves = [x for x in jax.tree.leaves(tree) if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key)]
     return sum(x.size * np.dtype(x.dtype).itemsize for x in leaves)
 
 
 def render(rows: Sequence[tuple[str, int, Work]], fused: bool) -> str:
-    """The Markdown table of (model, batch per device, work)."""
+    """Formats (model, batch per device, work) as a Markdown table."""
     most = "after fusion" if fused else "before fusion"
     head = ["model", "batch per device", "GFLOP", "MB at least", f"MB {most}", "FLOP / byte", *PEAKS]
     lines = [head, ["---"] * len(head)]

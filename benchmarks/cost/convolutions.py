@@ -1,4 +1,4 @@
-"""The forms of `jaxgan.nn.conv_dispatch` against stock convolutions, in turn on one core: `python -m
+"""Times the forms of `jaxgan.nn.conv_dispatch` against stock convolutions, in turn on one core: `python -m
 benchmarks.cost.convolutions`.
 
 GFLOP/s are counted as those of the convolution as it is usually written, whatever a form really computes.
@@ -16,7 +16,7 @@ ROUNDS, TURN_SECONDS = 7, 0.05
 
 
 class Convolution(NamedTuple):
-    """One layer of a game as one of two devices sees it."""
+    """One layer of a game, with the share of the batch that one of two devices gets."""
 
     kind: str  # a name of PRODUCTS
     images: int
@@ -46,7 +46,7 @@ LAYERS = (
 
 
 def programs(layer: Convolution) -> Iterator[tuple[str, Callable, Callable, tuple]]:
-    """For each derivative: its name, the stock program, the one that is chosen, and their arguments."""
+    """Compiles, for each derivative, the stock program and the chosen one; gives both with their name and arguments."""
     import jax
     import jax.numpy as jnp
 
@@ -87,7 +87,7 @@ def programs(layer: Convolution) -> Iterator[tuple[str, Callable, Callable, tupl
 
 
 def seconds(candidates: list[Callable], arguments: tuple) -> list[float]:
-    """The least time of each, the rounds of all interleaved."""
+    """Times the programs in interleaved rounds, and gives the shortest time of each."""
     import jax
 
     compiled = [jax.jit(f).lower(*arguments).compile() for f in candidates]

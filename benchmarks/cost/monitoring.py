@@ -1,4 +1,4 @@
-"""What watching costs: steps and loops with all monitors and with none, in turn: `python -m
+"""Measures what monitoring costs: steps and loops with all monitors and with none, in turn: `python -m
 benchmarks.cost.monitoring`.
 
 Steps without monitors are of two kinds: with `monitor.layers` off, and one that returns its two losses alone, so that
@@ -31,7 +31,7 @@ RESAMPLES = 10_000
 
 
 def upper_bound(ratios: Sequence[float]) -> float:
-    """The upper end of the 95 % interval of the median, by the bootstrap over pairs.
+    """Computes the upper end of the 95 % interval of the median by the bootstrap over pairs.
 
     >>> upper_bound([1.5, 1.5, 1.5])
     1.5
@@ -41,21 +41,21 @@ def upper_bound(ratios: Sequence[float]) -> float:
 
 
 class Turn(NamedTuple):
-    """Milliseconds per step: what the clock says, and what all threads together computed."""
+    """Milliseconds per step: wall time, and the processor time of all threads together."""
 
     wall: float
     processor: float
 
 
 def turn(side: Side, steps: int) -> Turn:
-    """Of a side, over so many steps."""
+    """Times `steps` steps of a side."""
     start = time.process_time()
     wall = side.run(steps)
     return Turn(1000 * wall / steps, 1000 * (time.process_time() - start) / steps)
 
 
 def pairs(on: Side, off: Side, count: int, steps: int) -> list[tuple[Turn, Turn]]:
-    """`count` pairs of turns of so many steps, that with monitors first in each."""
+    """Times `count` pairs of turns; the turn with monitors is first in each pair."""
     found = []
     for i in range(count):
         turns = {side: turn(side, steps) for side in ((on, off) if i % 2 else (off, on))}
@@ -64,7 +64,7 @@ def pairs(on: Side, off: Side, count: int, steps: int) -> list[tuple[Turn, Turn]
 
 
 def report(what: str, measured: Sequence[tuple[Turn, Turn]]) -> str:
-    """A line for each clock, with medians, the median ratio and its upper bound."""
+    """Formats a line for each clock: medians, the median ratio, and its upper bound."""
     lines = []
     for clock in Turn._fields:
         on, off = np.array([[getattr(turn, clock) for turn in pair] for pair in measured]).T
@@ -77,7 +77,7 @@ def report(what: str, measured: Sequence[tuple[Turn, Turn]]) -> str:
 
 
 def flops(config: Config, shape: tuple[int, ...], only: tuple[str, ...]) -> float:
-    """Of a step on one device, by the compiler's count."""
+    """Counts the operations of a step on one device, by the compiler's cost analysis."""
     from functools import partial
 
     import jax

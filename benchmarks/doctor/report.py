@@ -1,4 +1,4 @@
-"""What the doctor makes of runs whose end is known.
+"""Applies the doctor to runs whose end is known.
 
 `python -m benchmarks.doctor.report [--directory=D] [--published=P]` prints Markdown tables.
 D holds the curves that `benchmarks.doctor.runs` made, P the losses and FIDs of published runs. Thresholds are fitted on
@@ -29,7 +29,7 @@ Runs = dict[str, dict[str, Any]]
 
 
 def read_published(path: Path) -> Runs:
-    """Runs with `fid` rows [step, FID], `loss` rows [step, G's, D's] and `adv`; those with at least 8 evaluations."""
+    """Reads runs of at least 8 evaluations: `fid` rows [step, FID], `loss` rows [step, G's, D's], and `adv`."""
     with gzip.open(path, "rt") as file:
         runs = json.load(file)
     return {name: run for name, run in runs.items() if "fid" in run and len(run["fid"]) >= 8}
@@ -50,13 +50,13 @@ def _configuration(name: str) -> str:
 
 
 def degraded(run: dict[str, Any]) -> bool:
-    """Whether it ended at 1.5 times its best FID or worse."""
+    """Whether a run ended at 1.5 times its best FID or worse."""
     fid = np.array(run["fid"], float)[:, 1]
     return bool(fid[-1] >= DEGRADED * fid.min())
 
 
 def history(run: dict[str, Any], fid: bool, losses: bool) -> History:
-    """Of a published run the curves asked for."""
+    """Gives the curves of a published run that are asked for."""
     curves = {}
     if fid:
         curves["eval/step"], curves["eval/fid"] = np.array(run["fid"], float).T
@@ -66,7 +66,7 @@ def history(run: dict[str, Any], fid: bool, losses: bool) -> History:
 
 
 def first_problem(findings: Sequence[Finding]) -> Finding | None:
-    """The one that a running job would have heard of first."""
+    """Finds the problem that a running job would have been told first."""
     return min((f for f in findings if f.severity == "problem"), key=lambda f: f.reported, default=None)
 
 
@@ -78,7 +78,7 @@ def in_time(run: dict[str, Any], step: int | None) -> bool:
 
 
 def three_in_a_row(run: dict[str, Any]) -> int | None:
-    """The rule to beat: the step at which FID is above 1.25 times its best for the third time in a row."""
+    """Finds the step at which FID is above 1.25 times its best for the third time in a row, the rule to beat."""
     fid = np.array(run["fid"], float)
     above = fid[:, 1] > 1.25 * np.minimum.accumulate(fid[:, 1])
     return next((int(fid[i, 0]) for i in range(2, len(fid)) if above[i - 2 : i + 1].all()), None)
@@ -145,7 +145,7 @@ def report_runs(directory: Path, details: bool) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Reports on what there is."""
+    """Reports on all runs and published curves that exist."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--directory", default="", help="of the curves")
     parser.add_argument("--published", default="", help="the file of published runs")

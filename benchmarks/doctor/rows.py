@@ -1,4 +1,4 @@
-"""Runs broken on purpose and healthy ones, by name, and which of them thresholds may be fitted on."""
+"""Names runs broken on purpose and healthy runs, and says on which of them thresholds may be fitted."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ FREE: Overrides = {"model.d_spectral_norm": False}
 
 
 def both(key: str, value: Any) -> Overrides:
-    """A setting of both optimizers."""
+    """Makes the same setting of both optimizers."""
     return {f"g_optim.{key}": value, f"d_optim.{key}": value}
 
 
 class Row(NamedTuple):
-    """A run: its configuration, for a broken one the kinds of finding that name what is wrong, and how to break it.
+    """A run: its configuration and, for a broken one, how it is broken and which kinds of finding name that.
 
     `gan` changes the built game, `data` the examples and `labels` the labels; `generator` and `discriminator` make
     modules, of the examples' shape, in place of the configuration's.
@@ -71,18 +71,18 @@ class Row(NamedTuple):
     discriminator: Callable[[], nn.Module] | None = None
 
     def config(self, seed: int) -> Config:
-        """The configuration of a seed."""
+        """Builds the configuration for a seed."""
         return config_of(self.overrides | {"seed": seed})
 
 
 class Deaf(nn.Module):
-    """A generator that does not hear its latents."""
+    """A generator that ignores its latents."""
 
     shape: tuple[int, ...]
 
     @nn.compact
     def __call__(self, z: jax.Array, *, train: bool) -> jax.Array:
-        """z [B, z_dim] -> B times the same image, but for noise that nobody sees."""
+        """Makes B times the same image, with noise too small to be seen, of z [B, z_dim]."""
         image = mlp.Generator(self.shape)(jnp.ones_like(z), train=train)
         return image + 1e-3 * jnp.tanh(z[:, :1]).reshape(-1, *(1 for _ in self.shape))
 
@@ -193,7 +193,7 @@ HEALTHY: dict[str, Row] = {
 
 
 def halves(names: Iterable[str]) -> dict[str, str]:
-    """ "fitting" or "reporting" for each name: in the order of their SHA-256, every other one.
+    """Assigns "fitting" or "reporting" to the names in turn, sorted by their SHA-256.
 
     Fixed before the first run: thresholds are fitted on the one half only, and what is reported is of the other.
 

@@ -82,7 +82,7 @@ def run(row: Row, seed: int) -> History:
 
 
 def columns(rows: Sequence[tuple[int, dict[str, float]]]) -> History:
-    """Curves of logged rows, each with its own steps."""
+    """Turns logged rows into curves, each with its own steps."""
     names = sorted({name for _, scalars in rows for name in scalars})
     history: History = {}
     for name in names:
@@ -120,7 +120,7 @@ def _draw(gan: GAN, state: GANState, key: jax.Array, n: int, averaged: bool) -> 
 
 
 def _evaluation(config: Config, source: Source, images: np.ndarray, labels: np.ndarray):
-    """What is measured of samples f[N, ...] and the classes asked for: modes of points, distances of images."""
+    """Measures samples f[N, ...] and the classes asked for: modes of points, distances of images."""
     if config.data.source == "synthetic":
         modes = synthetic_modes(config.data.name)
 
@@ -154,14 +154,14 @@ def _flat(source: Source) -> np.ndarray:
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """|mean_a - mean_b|^2 + tr(C_a + C_b - 2 sqrt(C_a C_b)), of rows f[N, F] and f[M, F]; of pixels, so no FID."""
+    """Computes |mean_a - mean_b|^2 + tr(C_a + C_b - 2 sqrt(C_a C_b)) of pixels f[N, F] and f[M, F]: not the FID."""
     c_a, c_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     root = np.sqrt(np.maximum(np.linalg.eigvals(c_a @ c_b).real, 0)).sum()
     return float(np.square(a.mean(axis=0) - b.mean(axis=0)).sum() + np.trace(c_a) + np.trace(c_b) - 2 * root)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs what is missing."""
+    """Trains the runs that are missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--directory", default="runs/doctor", help="where the curves go")
     parser.add_argument("--only", default="", help="names of runs; empty: all")

@@ -1,4 +1,4 @@
-"""Runs that no threshold of the doctor was ever fitted on: other games, and other ways to break them.
+"""Names runs that no threshold of the doctor was fitted on: other games, and other ways to break them.
 
 Written down, with the kinds that would name what is wrong, before the first of them was run.
 """

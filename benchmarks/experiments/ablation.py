@@ -1,4 +1,4 @@
-"""Tricks with labels and inputs, each at some strengths, by one compiled step: `python -m
+"""Runs tricks with labels and inputs at several strengths by one compiled step: `python -m
 benchmarks.experiments.ablation`.
 
 Strengths are arrays, arguments of the step (`targets.traced` keeps the tricks in the program at strength 0), so that
@@ -40,7 +40,7 @@ HEAD = ("trick", "strength", "loss D", "loss G", "score real", "score fake", "di
 
 
 class Game(NamedTuple):
-    """What all strengths share; `step` is compiled at its first call."""
+    """What runs of all strengths share; `step` is compiled at its first call."""
 
     source: Source
     start: Callable[[jax.Array], GANState]
@@ -49,7 +49,7 @@ class Game(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """Of one run: means over its last steps, and the variety of its samples by the data's."""
+    """Results of one run: means over its last steps, and the diversity of its samples relative to the data's."""
 
     loss_d: float
     loss_g: float
@@ -77,7 +77,7 @@ TRICKS["flip"].append(TRICKS["flip"][1] | TRICKS["noisy"][1])
 
 
 def configs() -> list[tuple[str, str, Config]]:
-    """Trick, strength and configuration of each run."""
+    """Lists trick, strength and configuration of each run."""
     return [(name, _strength(overrides), config_of(BASE | overrides)) for name, overrides in _all()]
 
 
@@ -93,7 +93,7 @@ def _strength(overrides: Overrides) -> str:
 
 @contextmanager
 def compilations(name: str) -> Iterator[list[str]]:
-    """Collects a line for every program compiled within whose name contains `name`."""
+    """Collects a line for each program compiled inside the block whose name contains `name`."""
     found: list[str] = []
 
     class Handler(logging.Handler):
@@ -119,7 +119,7 @@ def compilations(name: str) -> Iterator[list[str]]:
 
 
 def game(config: Config) -> Game:
-    """The game of any of the configurations: they differ in `Hyper` alone."""
+    """Builds the game of one configuration, which is that of all: they differ in `Hyper` only."""
     source = data_of(config)
     gan = build(config, source.shape)
 
@@ -163,7 +163,7 @@ def run(game: Game, config: Config, seed: int, steps: int) -> Figures:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 1 if there was more than one compilation of the step."""
+    """Prints the table; the exit code is 1 if the step was compiled more than once."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--seeds", type=int, default=SEEDS)

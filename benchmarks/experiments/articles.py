@@ -1,4 +1,4 @@
-"""The articles' own experiments on digits, and the short configurations of each family of techniques, side by side.
+"""Runs the articles' own experiments on digits and the short configurations of each technique, side by side.
 
 `python -m benchmarks.experiments.articles [--only=one_class,adam_settings:A] [--seeds=0]
 [--directory=runs/experiments]` trains each variant of the named configurations to its end and prints a Markdown table
@@ -31,7 +31,7 @@ CURVES = ("loss/d", "loss/g", "score/real", "score/fake")
 
 
 def variants(name: str) -> list[str]:
-    """`name:variant` for all that a configuration has.
+    """Lists `name:variant` for all variants of a configuration.
 
     >>> variants("one_class")[:2]
     ['one_class:3', 'one_class:all']
@@ -41,7 +41,7 @@ def variants(name: str) -> list[str]:
 
 
 def row(experiment: str, workdir: Path, seed: int) -> str:
-    """Trains one to its end, and a line of the table about it."""
+    """Trains one experiment to its end and formats its line of the table."""
     name, _, variant = experiment.partition(":")
     seconds = complete(f"configs/{name}.py{':' + variant if variant else ''}", workdir, seed)
     rows = read_metrics(workdir / "metrics.jsonl")
@@ -52,7 +52,7 @@ def row(experiment: str, workdir: Path, seed: int) -> str:
 
 
 def show(plan: Plan) -> None:
-    """Prints a line of the table for each experiment and seed as soon as it is known."""
+    """Prints a line of the table for each experiment and seed as soon as it is finished."""
     heads = ("experiment", *CURVES, *EVAL.eval.metrics, "seconds")
     print(f"| {' | '.join(heads)} |\n|{' --- |' * len(heads)}", flush=True)
     for name in plan.names:
@@ -62,7 +62,7 @@ def show(plan: Plan) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs what the flags ask for."""
+    """Runs the experiments that the flags name."""
     every = [experiment for name in NAMES for experiment in variants(name)]
     known = list(dict.fromkeys([*NAMES, *every]))
     return tabulate(__doc__, argv, show, known, NAMES, "0", "runs/experiments")

@@ -24,7 +24,7 @@ CONFIGS = {name: f"configs/cond_digits.py:{name}" for name in D_CONDITIONINGS if
 
 
 def judge(name: str, workdir: Path) -> tuple[float, float, float]:
-    """Accuracy, diversity relative to the data's, and the accuracy of the judge on held-out real images."""
+    """Measures accuracy, diversity relative to the data's, and the classifier's accuracy on held-out real images."""
     sampler = load(workdir)
     if name == "infogan":
         meaning = code_meaning(sampler)
@@ -34,7 +34,7 @@ def judge(name: str, workdir: Path) -> tuple[float, float, float]:
 
 
 def show(plan: Plan) -> None:
-    """Prints one line of the table for each name as soon as it is known."""
+    """Prints one line of the table for each name as soon as it is finished."""
     print("| conditioning | accuracy by seed | mean | within-class diversity / data's | judge |")
     print("|---|---|---|---|---|", flush=True)
     for name in plan.names:
@@ -53,7 +53,7 @@ def show(plan: Plan) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs what the flags ask for."""
+    """Runs the experiments that the flags name."""
     return tabulate(__doc__, argv, show, list(CONFIGS), list(CONFIGS), "0,1,2", "runs/conditioning")
 
 

@@ -64,7 +64,7 @@ DAMAGES = {
 def sets(
     images: np.ndarray, labels: np.ndarray, seed: int
 ) -> tuple[np.ndarray, Iterator[tuple[tuple[str, float], np.ndarray, np.ndarray]]]:
-    """A random half, whole; and of the other half, for each damage, as many images as the strongest drop leaves.
+    """Splits the images into a random half as reference and, for each damage, equally many images of the other half.
 
     Those come with their labels.
     """
@@ -91,7 +91,7 @@ def sets(
 def score(
     images: np.ndarray, labels: np.ndarray, features: Features, seeds: int, protocol: Protocol
 ) -> tuple[Values, Protocol]:
-    """All scores of all sets for each of `seeds` random halves, and the protocol with their numbers."""
+    """Computes all scores of all sets for `seeds` random halves, and the protocol."""
     values: Values = {}
     for seed in range(seeds):
         half, fakes = sets(images, labels, seed)
@@ -106,14 +106,14 @@ def score(
 
 
 def seen(values: Values, name: str, damage: str) -> bool:
-    """Whether each stronger damage is worse on average, and the strongest worse than none by every seed."""
+    """Whether each stronger damage scores worse on average, and the strongest worse than none for every seed."""
     keys = [(CLEAN, 0.0), *((damage, strength) for strength in DAMAGES[damage].strengths)]
     worse = -merit(np.array([values[key][name] for key in keys]), METRICS[name].better)
     return bool((np.diff(worse.mean(axis=1)) > 0).all() and (worse[-1] > worse[0]).all())
 
 
 def table(values: Values) -> list[str]:
-    """Means over the seeds, with the deviation of the undamaged set; then what each score sees."""
+    """Formats means over the seeds, the deviation of the undamaged set, and which damages each score sees."""
     head = " | ".join(f"{name} {ARROWS[metric.better]}" for name, metric in SCORES.items())
     lines = [f"| damage | {head} |", "|---" * (len(SCORES) + 1) + "|"]
     for (name, strength), scores in values.items():
@@ -129,7 +129,7 @@ def table(values: Values) -> list[str]:
 
 
 def report(source: Source, train: Source, seeds: int) -> list[str]:
-    """The section of one data set."""
+    """Writes the section of one data set."""
     features = load_classifier(train, source)
     images = to_floats(source.read(np.arange(len(source))), "tanh")
     protocol = Protocol(features.name, features.hash, source.name, "test", 1, 1, weights="folder")
@@ -145,7 +145,7 @@ def report(source: Source, train: Source, seeds: int) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs what the flags ask for."""
+    """Runs the data sets that the flags name."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", default="", help="TFDS' directory with fashion_mnist; empty: digits only")
     parser.add_argument("--seeds", type=int, default=5, help="random halves")

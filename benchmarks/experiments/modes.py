@@ -29,7 +29,7 @@ SAMPLES, STACKED_SAMPLES, CONFIDENCES = 2500, 26_000, (0.0, 0.9)
 
 
 def count(workdir: Path) -> dict[str, ModeCount]:
-    """What a run's averaged generator finds, by what is said of the way to count."""
+    """Counts the modes that a run's averaged generator finds, in each way to count."""
     sampler = load(workdir)
     data = sampler.config.data
     if data.source == "stacked":
@@ -43,7 +43,7 @@ def count(workdir: Path) -> dict[str, ModeCount]:
 
 
 def line(name: str, found: Sequence[ModeCount], times: Sequence[float]) -> str:
-    """A line of the table, of runs of several seeds."""
+    """Formats a line of the table from the runs of several seeds."""
     modes, quality = np.array([each.modes for each in found]), 100 * np.array([each.high_quality for each in found])
     kl = np.array([reverse_kl(each.shares) for each in found])
     cells = [name, ", ".join(map(str, modes)), f"{modes.mean():.1f}"]
@@ -53,7 +53,7 @@ def line(name: str, found: Sequence[ModeCount], times: Sequence[float]) -> str:
 
 
 def show(plan: Plan) -> None:
-    """Prints a line of the table for each game as soon as it is known."""
+    """Prints a line of the table for each game as soon as it is finished."""
     print("| game | modes by seed | mean | high quality by seed | mean | reverse KL by seed | mean | seconds by seed |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
     for name in plan.names:
@@ -67,7 +67,7 @@ def show(plan: Plan) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs what the flags ask for."""
+    """Runs the games that the flags name."""
     return tabulate(__doc__, argv, show, list(CONFIGS), DEFAULT, "0,1,2,3,4", "runs/modes")
 
 

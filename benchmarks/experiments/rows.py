@@ -1,4 +1,4 @@
-"""The one table of techniques: for each the keys of a configuration that switch it on, in a game of real digits."""
+"""Lists every technique with the configuration keys that switch it on, in a game of real digits."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ BASES: dict[str, Overrides] = {"dense 8x8": DENSE, "dcgan 28x28": DCGAN, "28x28"
 
 
 class Row(NamedTuple):
-    """A technique: what it belongs to, the keys that switch it on, and the game it is tried in."""
+    """A technique: its group, the keys that switch it on, and the game it is tried in."""
 
     section: str
     overrides: Overrides
     base: str = "dense 8x8"
 
     def config(self, **more: Any) -> Config:
-        """The configuration; `more` are keys of `train`."""
+        """Builds the configuration; `more` are keys of the section `train`."""
         train = {f"train.{key}": value for key, value in more.items()}
         return config_of(BASES[self.base] | self.overrides | train)
 
     @property
     def line(self) -> str:
-        """What to write after `--config=FILE`."""
+        """The flags to write after `--config=FILE`."""
         return " ".join(f"--config.{key}={_text(value)}" for key, value in self.overrides.items()) or "(the default)"
 
 
 def config_of(overrides: Overrides) -> Config:
-    """A `Config` from keys with dots.
+    """Builds a `Config` from keys with dots.
 
     >>> config_of({"loss.name": "hinge", "seed": 3}).loss.name
     'hinge'

@@ -1,4 +1,4 @@
-"""Whole runs from the command line, for tables over seeds."""
+"""Trains whole runs by the command line, for tables over seeds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def complete(config: str, workdir: Path, seed: int) -> float:
-    """Trains a configuration to its end, its output beside the directory, and returns the seconds it took.
+    """Trains a configuration to its end and returns the seconds; the output goes to a file beside the directory.
 
     A run that is complete already is left as it is.
 
@@ -34,7 +34,7 @@ def complete(config: str, workdir: Path, seed: int) -> float:
 
 
 class Plan(NamedTuple):
-    """What a table is of: rows by name, each over the seeds, and the directory that holds the runs."""
+    """What a table shows: rows by name, each over the seeds, and the directory that holds the runs."""
 
     names: list[str]
     seeds: list[int]
@@ -50,7 +50,7 @@ def tabulate(
     seeds: str,
     directory: str,
 ) -> int:
-    """The command line of a table: reads `--only`, `--seeds` and `--directory`, shows it, and returns the exit code.
+    """Reads `--only`, `--seeds` and `--directory`, shows the table, and returns the exit code.
 
     Args:
       doc: what `--help` says.

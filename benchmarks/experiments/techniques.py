@@ -1,4 +1,4 @@
-"""Every technique for some hundred steps on real digits: `python -m benchmarks.experiments.techniques
+"""Trains every technique for some hundred steps on real digits: `python -m benchmarks.experiments.techniques
 [--only=NAME,NAME]`.
 
 Prints a line per technique as soon as it is done. A technique that fails does not stop the others, but the exit code is
@@ -46,7 +46,7 @@ USUAL = (
 
 
 class Result(NamedTuple):
-    """Of one technique: the last step's losses, the samples' variety by that of the data, and what else was logged."""
+    """Results of one technique: the last step's losses, diversity relative to the data's, and other logged scalars."""
 
     loss_d: float
     loss_g: float
@@ -79,7 +79,7 @@ def run(row: Row, steps: int = STEPS) -> Result:
 
 
 def data_of(config: Config, split: str = "train") -> Source:
-    """What it is trained on."""
+    """Loads the data that a configuration is trained on."""
     d = config.data
     return load_data(
         d.source, name=d.name, split=split, image_size=d.image_size, classes=d.classes, max_examples=d.max_examples
@@ -87,28 +87,28 @@ def data_of(config: Config, split: str = "train") -> Source:
 
 
 def real_examples(config: Config) -> np.ndarray:
-    """As many real examples as there are samples, or all there are."""
+    """Reads as many real examples as there are samples, or all of them if there are fewer."""
     source = data_of(config)
     size = min(SAMPLES, len(source))
     return make_batch(source, 0, seed=0, batch_size=size, output=config.model.output)["image"]
 
 
 def accuracy(config: Config, samples: np.ndarray) -> float:
-    """Share of the samples, of one class after the other, that a classifier of the data takes for their class."""
+    """Share of the samples, made for each class in turn, that a classifier of the data assigns to their class."""
     train, test = (data_of(config, split) for split in ("train", "test"))
     features = load_classifier(train, test, output=config.model.output, report=lambda line: None)
     return class_accuracy(features, samples, np.arange(len(samples)) % len(train.class_names)).overall
 
 
 def cells(name: str, row: Row, result: Result) -> tuple[str, ...]:
-    """A line of the table."""
+    """Formats a line of the table."""
     also = ", ".join(f"{key} {value:.3g}" for key, value in result.also.items())
     figures = (f"{x:.3g}" for x in (result.loss_d, result.loss_g, result.diversity))
     return name, row.section, row.base, f"`{row.line}`", *figures, also, f"{result.seconds:.0f}"
 
 
 def line(values: Sequence[str]) -> str:
-    """One line of a Markdown table."""
+    """Formats one line of a Markdown table."""
     return f"| {' | '.join(values)} |"
 
 
@@ -126,7 +126,7 @@ def chosen(only: str) -> dict[str, Row]:
 
 
 def run_all(rows: dict[str, Row], steps: int) -> tuple[list[str], list[str]]:
-    """Runs them one after the other.
+    """Runs the techniques one after the other.
 
     Returns:
       The lines of the table, and the names of those that failed.
@@ -146,7 +146,7 @@ def run_all(rows: dict[str, Row], steps: int) -> tuple[list[str], list[str]]:
 
 
 def document(lines: list[str], steps: int, seconds: float) -> str:
-    """docs/techniques_results.md."""
+    """Writes docs/techniques_results.md."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("jax", "jaxlib", "flax", "optax"))
     return f"""# Every technique, switched on
 
@@ -168,7 +168,7 @@ def _cores() -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code."""
+    """Runs the techniques that the flags name; the exit code is 1 if one failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="names, with commas between them")
     parser.add_argument("--steps", type=int, default=STEPS)

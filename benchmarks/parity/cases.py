@@ -1,4 +1,4 @@
-"""The games in which `benchmarks.parity.run` compares jaxgan with PyTorch."""
+"""Lists the games in which `benchmarks.parity.run` compares jaxgan with PyTorch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Case(NamedTuple):
 
 
 def case(name: str, shape: tuple[int, ...], seed: int = 0, **sections: dict[str, Any]) -> Case:
-    """A small game: `sections` on top of the library's defaults, but for sizes and two constants of Adam.
+    """Makes a small game: `sections` on top of the library's defaults, with smaller sizes and two other Adam constants.
 
     In float32 a run meets ReLUs whose input is smaller than its rounding, on at one side and off at the other. Such a
     difference is real but small, and with the small learning rate 20 steps of a game that 8 examples overturn do
@@ -38,7 +38,7 @@ def case(name: str, shape: tuple[int, ...], seed: int = 0, **sections: dict[str,
 
 
 def cases() -> Iterator[Case]:
-    """All of them; `test_parity.py` runs a few."""
+    """Lists all games; `test_parity.py` runs a few of them."""
     dcgan28, image32 = (28, 28, 1), (32, 32, 3)
     resnet: dict[str, Any] = {"architecture": "sngan_resnet"}
     for kind, shape, model in (("dcgan28", dcgan28, {}), ("resnet32", image32, resnet)):
@@ -68,7 +68,7 @@ def cases() -> Iterator[Case]:
 
 
 def ring_cases() -> Iterator[Case]:
-    """Points from dense networks, cheap enough for every loss."""
+    """Games of points with dense networks, cheap enough to try every loss."""
     model = {"architecture": "mlp", "output": "linear", "z_dim": 2, "base_features": 16}
     plain = {**model, "g_batch_norm": False, "d_spectral_norm": False}
     optim = {"learning_rate": 1e-3, "b1": 0.0, "b2": 0.99, "schedule": "cosine", "schedule_steps": 40}

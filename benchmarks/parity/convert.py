@@ -1,4 +1,4 @@
-"""From jaxgan's state to the twin's and back: the same numbers under other names, in other orders of axes."""
+"""Converts jaxgan's state to the twin's and back: the same numbers under other names, with axes in another order."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Leaf(NamedTuple):
     axes: tuple[int, ...]
 
     def to_flax(self, tensor: Tensor) -> np.ndarray:
-        """`tensor`, which is laid out as the leaf's own, as Flax has it; a copy."""
+        """Copies `tensor`, which has the layout of the leaf's own, in Flax's order of axes."""
         array = tensor.detach().reshape(self.shape).permute(self.axes).numpy().copy()
         return array.ravel() if self.tensor.ndim == 1 else array
 
     def to_torch(self, array: Any, out: Tensor | None = None) -> Tensor:
-        """The array in torch's order, written to `out` or else to the leaf's own tensor."""
+        """Writes the array, in torch's order of axes, to `out` or else to the leaf's own tensor."""
         permuted = torch.from_numpy(np.array(array)).reshape([self.shape[axis] for axis in self.axes])
         out = self.tensor if out is None else out
         with torch.no_grad():
@@ -53,7 +53,7 @@ class Leaf(NamedTuple):
 
 
 def layers(module: nn.Module, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], nn.Module]]:
-    """Every layer that has parameters, with the path of its namesake in Flax, which numbers them as they are called."""
+    """Lists every layer that has parameters with its path in Flax, which numbers layers in the order of their calls."""
     counts: dict[str, int] = {}
     pending = list(module.named_children())
     while pending:
@@ -72,7 +72,7 @@ def layers(module: nn.Module, path: tuple[str, ...] = ()) -> Iterator[tuple[tupl
 
 
 def leaves(network: nn.Module) -> Iterator[Leaf]:
-    """All arrays of a network."""
+    """Lists all arrays of a network."""
     for path, layer in layers(network):
         if isinstance(layer, BatchNorm):
             path = (*path, "BatchNorm_0")  # Flax's own module within jaxgan's
@@ -112,7 +112,7 @@ def load_variables(network: nn.Module, variables: dict[str, Any]) -> None:
 
 
 def variables_of(network: nn.Module) -> dict[str, Any]:
-    """The network's Flax variables."""
+    """Collects the network's variables as Flax has them."""
     return unflatten_dict({leaf.path: leaf.to_flax(leaf.tensor) for leaf in leaves(network)})
 
 
@@ -131,7 +131,7 @@ def load_adam(optimizer: torch.optim.Optimizer, network: nn.Module, opt_state: A
 
 
 def adam_of(optimizer: torch.optim.Optimizer, network: nn.Module, like: Any) -> Any:
-    """The state of torch's Adam as optax has it; `like` is such a state, of any values."""
+    """Converts the state of torch's Adam to optax's; `like` is a state with the wanted structure."""
     found = [leaf for leaf in leaves(network) if leaf.path[0] == "params"]
     states = [optimizer.state[leaf.tensor] for leaf in found]
     if not all(states):  # torch makes them in the first update
@@ -146,7 +146,7 @@ def adam_of(optimizer: torch.optim.Optimizer, network: nn.Module, like: Any) -> 
 
 
 def load(twin: Any, state: GANState) -> None:
-    """Puts a twin where `state` is."""
+    """Sets a twin to `state`."""
     load_variables(twin.generator, state.generator.variables)
     load_variables(twin.discriminator, state.discriminator.variables)
     load_variables(twin.average, state.ema.variables)
@@ -156,7 +156,7 @@ def load(twin: Any, state: GANState) -> None:
 
 
 def unload(twin: Any, config: Config, shape: tuple[int, ...]) -> GANState:
-    """Where a twin is, as a `GANState` of NumPy arrays."""
+    """Converts a twin's state to a `GANState` of NumPy arrays."""
     like = jax.eval_shape(partial(init, build(config, shape)), jax.random.key(0))
 
     def net(network: nn.Module, optimizer: torch.optim.Optimizer, like: NetState) -> NetState:

@@ -1,4 +1,4 @@
-"""The proof that jaxgan and its PyTorch twins do the same mathematics: both train from the same state on the same data.
+"""Proves that jaxgan and its PyTorch twins do the same mathematics: both train from the same state and data.
 
 In float64 they agree to 1e-9 after 20 steps, which leaves no room for a different formula; in float32 they agree as far
 as its rounding allows. Run `python -m benchmarks.parity.run`.
@@ -61,7 +61,7 @@ DRAWN: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 class Comparison(NamedTuple):
-    """One figure."""
+    """One compared figure."""
 
     kind: str  # of `KINDS`
     name: str
@@ -69,13 +69,13 @@ class Comparison(NamedTuple):
 
 
 def to_torch(x: np.ndarray) -> Tensor:
-    """Images in torch's order, channels-last in memory as they already are; points as they are."""
+    """Views images in torch's order of axes, channels-last in memory as before; points stay as they are."""
     tensor = torch.from_numpy(x)
     return tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 else tensor
 
 
 def start(gan: GAN, dtype: str) -> GANState:
-    """A state of NumPy arrays as training might have left it, all floats of one type, with Adam at its beginning.
+    """Makes a state of NumPy arrays as training might have left it, all floats of one type, with Adam at its start.
 
     Not that of `init`, where a bias is zero: 20 steps later it would consist of Adam's first steps, each of
     the size of the learning rate and with the sign of a gradient that may itself be rounding. Statistics get
@@ -103,7 +103,7 @@ def start(gan: GAN, dtype: str) -> GANState:
 
 
 def draw(gan: GAN, key: jax.Array, step: int, batch_size: int, dtype: str) -> list[Tensor]:
-    """The very latents that `train_step` draws."""
+    """Draws the latents that `train_step` draws."""
     step_key = jax.random.fold_in(key, step)
     keys = [jax.random.fold_in(jax.random.fold_in(step_key, i), Z) for i in range(gan.d_steps_per_g_step)]
     zs = [latents(k, jax.numpy.arange(batch_size), gan.z_dim, gan.z_distribution) for k in keys]
@@ -111,7 +111,7 @@ def draw(gan: GAN, key: jax.Array, step: int, batch_size: int, dtype: str) -> li
 
 
 def compare(case: Case, dtype: str, steps: int = STEPS) -> Iterator[Comparison]:
-    """Runs both sides, in turn a step each; float64 needs `jax_enable_x64`."""
+    """Runs both sides step by step in turn; float64 needs `jax_enable_x64`."""
     config, shape = case.config, case.shape
     gan, keys, hyper = build(config, shape), seed_keys(config.seed), make_hyper(config)
     state, step = start(gan, dtype), jax.jit(partial(train_step, gan))
@@ -135,13 +135,13 @@ def compare(case: Case, dtype: str, steps: int = STEPS) -> Iterator[Comparison]:
 
 
 def networks(ours: GANState, theirs: GANState) -> Iterator[tuple[str, NetState, NetState]]:
-    """The networks of both sides, by name."""
+    """Pairs the networks of both sides by name."""
     yield "generator", ours.generator, theirs.generator
     yield "discriminator", ours.discriminator, theirs.discriminator
 
 
 def compare_losses(losses: list[list[dict[str, np.ndarray]]], signed: tuple[str, ...]) -> Iterator[Comparison]:
-    """Both losses, step by step, from a list of ours and theirs by name."""
+    """Compares both losses step by step."""
     for name in LOSS_NAMES:
         size = float(np.sqrt(np.mean([theirs[name] ** 2 for _, theirs in losses])))
         for t, (ours, theirs) in enumerate(losses, 1):
@@ -150,7 +150,7 @@ def compare_losses(losses: list[list[dict[str, np.ndarray]]], signed: tuple[str,
 
 
 def compare_states(ours: GANState, theirs: GANState, vain: str = "") -> Iterator[Comparison]:
-    """Every array there is."""
+    """Compares every array of both states."""
     yield Comparison("moment", "step", difference(np.asarray(ours.step), np.asarray(theirs.step)))
     for network, a, b in networks(ours, theirs):
         yield from compare_trees("parameter", network, a.params, b.params, vain)
@@ -178,7 +178,7 @@ def compare_trees(kind: str, name: str, ours: Any, theirs: Any, vain: str = "") 
 
 
 def difference(ours: np.ndarray, theirs: np.ndarray, scale: float | None = None) -> float:
-    """|ours - theirs| / |theirs|, or / scale; 0 if they are equal and infinite if only theirs is 0.
+    """Computes |ours - theirs| / |theirs|, or / scale; 0 if they are equal and infinite if only theirs is 0.
 
     Raises:
       TypeError: they are not of one type.
@@ -193,7 +193,7 @@ def difference(ours: np.ndarray, theirs: np.ndarray, scale: float | None = None)
 
 
 def run(case: Case, dtype: str, steps: int = STEPS) -> list[Comparison]:
-    """`compare` in the precision it needs."""
+    """Calls `compare` in the precision that the job asks for."""
     before = getattr(jax.config, "jax_enable_x64", False)
     jax.config.update("jax_enable_x64", dtype == "float64")
     try:
@@ -203,7 +203,7 @@ def run(case: Case, dtype: str, steps: int = STEPS) -> list[Comparison]:
 
 
 def failures(comparisons: list[Comparison], dtype: str) -> list[str]:
-    """What differs by more than it may, NaN included, in words."""
+    """Lists in words the figures that differ by more than is allowed, NaN included."""
     limits = TOLERANCES[dtype]
     return [
         f"{c.kind} {c.name}: {c.error:.3g}, allowed {limits[c.kind]:g}"
@@ -213,7 +213,7 @@ def failures(comparisons: list[Comparison], dtype: str) -> list[str]:
 
 
 def worst(comparisons: list[Comparison]) -> str:
-    """The largest error; NaN counts as the largest."""
+    """Finds the largest error; NaN counts as the largest."""
     return f"{np.max([c.error for c in comparisons]):.1e}"
 
 
@@ -225,20 +225,20 @@ class Job(NamedTuple):
 
 
 def work(job: Job) -> tuple[list[Comparison], float]:
-    """The comparisons and how many seconds they took."""
+    """Runs a job; gives its comparisons and the seconds they took."""
     begin = time.perf_counter()
     return run(job.case, job.dtype), time.perf_counter() - begin
 
 
 def prepare() -> None:
-    """In a process of comparisons, before it computes."""
+    """Prepares a worker process before it computes."""
     use_cpu_devices(2, 2)  # devices of one core each, for which jaxgan computes convolutions in its own ways
     torch.set_num_threads(1)  # the other cores have processes of their own, and threads that wait for them spin
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches all processes: one of them may speak
 
 
 def results(jobs: list[Job], processes: int) -> Iterator[tuple[list[Comparison], float]]:
-    """Of every job, in their order. Most of the time goes into XLA's compilation, which hardly uses a second core."""
+    """Yields the results of every job in order, by processes: XLA's compilation hardly uses a second core."""
     if processes == 1:
         prepare()
         yield from map(work, jobs)
@@ -249,14 +249,14 @@ def results(jobs: list[Job], processes: int) -> Iterator[tuple[list[Comparison],
 
 
 def stop(number: int, _frame: object) -> None:
-    """Ends all processes at once; the way out of an executor would wait for their cases."""
+    """Ends all processes at once, where leaving the executor would wait for them to finish."""
     for process in multiprocessing.active_children():
         process.kill()
     os._exit(128 + number)
 
 
 def report(job: Job, comparisons: list[Comparison], seconds: float) -> int:
-    """Prints a line, and one for each figure that is too large, of which it returns the number."""
+    """Prints a line, and one for each figure that is too large; returns the number of those."""
     kinds = [(kind, [c for c in comparisons if c.kind == kind]) for kind in KINDS]
     figures = ", ".join(f"{kind} {worst(of_kind)}" for kind, of_kind in kinds if of_kind)
     print(f"{job.dtype} {job.case.name}: {figures}; {len(comparisons)} comparisons, {seconds:.1f} s", flush=True)
@@ -267,7 +267,7 @@ def report(job: Job, comparisons: list[Comparison], seconds: float) -> int:
 
 
 def main(processes: int) -> int:
-    """All cases in both precisions, a line each; the exit status is 1 if any figure is too large."""
+    """Compares all cases in both precisions, a line each; the exit code is 1 if any figure is too large."""
     jobs = [Job(case, dtype) for dtype in TOLERANCES for case in cases()]
     found: dict[str, list[Comparison]] = {dtype: [] for dtype in TOLERANCES}
     failed = 0

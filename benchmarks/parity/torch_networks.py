@@ -23,7 +23,7 @@ OUTPUT_ACTIVATIONS = {"tanh": torch.tanh, "sigmoid": torch.sigmoid, "linear": la
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """torch's batch norm of [B, C, ...] with jaxgan's running variance; `moves` says whether statistics move at all.
+    """Batch norm of [B, C, ...] as in torch, with jaxgan's running variance; `moves` says whether statistics move.
 
     torch's running variance follows the unbiased variance b of the batch, jaxgan's the biased one, b (n - 1) / n.
     Since 0.9 r + 0.1 b (n - 1) / n = (0.9 r n / (n - 1) + 0.1 b) (n - 1) / n, two multiplications of vectors
@@ -49,7 +49,7 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 def spectral(layer: nn.Module, use: bool) -> nn.Module:
-    """The layer under torch's own spectral norm, with the guard of jaxgan against division by zero."""
+    """Puts a layer under torch's own spectral norm, with jaxgan's guard against division by zero."""
     return parametrizations.spectral_norm(layer, eps=1e-12) if use else layer
 
 
@@ -58,7 +58,7 @@ def conv(inputs: int, outputs: int, size: int, stride: int = 1, bias: bool = Tru
 
 
 def dcgan_layers(m: ModelConfig, size: int) -> tuple[list[int], list[int], list[int]]:
-    """Per layer, from the largest image down: widths, kernel sizes of D; and from the smallest up those of G."""
+    """Lists widths and kernel sizes per layer: D's from the largest image down, G's from the smallest up."""
     count = (size // SMALLEST[size]).bit_length() - 1
     widths = [m.base_features * x for x in m.channel_multipliers or [min(2**i, 8) for i in range(count)]]
     d_sizes, g_sizes = (

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 def sp(t: Tensor) -> Tensor:
-    """log(1 + exp(t)); `F.softplus` itself turns linear at 20, an error of 1e-10 that float64 would show."""
+    """Computes log(1 + exp(t)); `F.softplus` itself turns linear at 20, an error of 1e-10 that float64 would show."""
     return -F.logsigmoid(-t)
 
 
 class Loss(NamedTuple):
-    """As `jaxgan.techniques.losses.GANLoss`: functions of the logits of real and of generated examples."""
+    """A loss as in `jaxgan.techniques.losses.GANLoss`: functions of the logits of real and of generated examples."""
 
     d: Callable[[Tensor, Tensor], Tensor]
     g: Callable[[Tensor, Tensor], Tensor]
@@ -119,19 +119,19 @@ class Twin:
         self._g_loss = torch.compile(self._g_loss_eager) if compile else self._g_loss_eager
 
     def load(self, state: GANState) -> None:
-        """Continues from jaxgan's state."""
+        """Sets the twin to jaxgan's state."""
         from benchmarks.parity import convert
 
         convert.load(self, state)
 
     def unload(self) -> GANState:
-        """The state as jaxgan has it, its leaves NumPy arrays."""
+        """Converts the state to jaxgan's, with NumPy arrays as leaves."""
         from benchmarks.parity import convert
 
         return convert.unload(self, self._config, self._shape)
 
     def train_step(self, images: list[Tensor], zs: list[Tensor]) -> dict[str, Tensor]:
-        """D-steps, one for each of `images` and `zs`, and one G-step on the examples and latents of the one beside it.
+        """Makes a D-step for each of `images` and `zs`, and a G-step on the examples and latents of the nearest one.
 
         Args:
           images: [B, C, H, W] each, channels-last in memory, or points [B, features].
@@ -189,7 +189,7 @@ class Twin:
         return loss
 
     def _judge(self, x: Tensor, penalized: bool) -> tuple[Tensor, Tensor]:
-        """Logits and, if `penalized`, the squared gradient norm of each by its example, both from one pass."""
+        """Computes logits and, if `penalized`, the squared norm of each one's gradient by its example, in one pass."""
         if not penalized:
             logits = self.discriminator(x)
             return logits, logits  # the second is not read
@@ -212,7 +212,7 @@ class Twin:
             return self._loss.g(real_logits, self.discriminator(fake))
 
     def _freeze_discriminator(self, frozen: bool) -> None:
-        """In the G-step: no gradients of its weights, no power iteration, no movement of its statistics."""
+        """Freezes D for the G-step: no weight gradients, no power iteration, no update of its statistics."""
         for parameter in self._d_params:
             parameter.requires_grad = not frozen
         for norm in self._spectral:
@@ -234,5 +234,5 @@ def _adam(network: torch.nn.Module, o: OptimConfig) -> torch.optim.Adam:
 
 
 def _floats(network: torch.nn.Module) -> list[Tensor]:
-    """What is averaged: parameters and batch statistics."""
+    """Lists the averaged tensors: parameters and batch statistics."""
     return [*network.parameters(), *(x for x in network.buffers() if x.is_floating_point())]

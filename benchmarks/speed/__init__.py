@@ -1,1 +1,1 @@
-"""Step times of jaxgan and PyTorch, in turn."""
+"""Measures the step times of jaxgan and PyTorch in turn."""

@@ -1,4 +1,4 @@
-"""The networks of `jaxgan.architectures` made of stock Flax layers, as any Flax user would write them.
+"""Builds the networks of `jaxgan.architectures` from stock Flax layers, as any Flax user would write them.
 
 They have the same layers, sizes and initializers as ours, and run by the same `train_step`: what differs in time is
 what `jaxgan.nn` and one device per core are worth. Discriminators return bare logits.
@@ -34,7 +34,7 @@ def batch_norm_relu(x: Array, train: bool) -> Array:
 
 
 def maybe_spectral(module: nn.Module, layer: nn.Module, normalized: bool, train: bool) -> Layer:
-    """A layer of `module`, spectrally normalized if asked; u moves where the caller made its collection mutable."""
+    """Makes a layer of `module`, spectrally normalized if asked; u moves where its collection is mutable."""
     if not normalized:
         return layer  # type: ignore[return-value]
     move = train and module.is_mutable_collection(SPECTRAL_STATS)
@@ -166,7 +166,7 @@ TWINS: dict[str, tuple[Any, Any]] = {
 
 
 def twins(config: Config, shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
-    """Generator and discriminator for `gan.build`, for the configurations that the benchmark runs."""
+    """Builds generator and discriminator for `gan.build`, for the configurations that the benchmark runs."""
     m = config.model
     generator, discriminator = TWINS[m.architecture]
     return generator(shape, m.base_features, m.output), discriminator(m.base_features, m.d_spectral_norm)

@@ -1,4 +1,4 @@
-"""Rounds of turns: every side in its own process, one at a time, the order changing from round to round."""
+"""Runs rounds of turns: every side in its own process, one at a time, in an order that changes from round to round."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAY_FAIL = "torch_compile"  # it needs a C++ compiler
 
 
 class Entry(NamedTuple):
-    """One side as a group measures it."""
+    """One side, as a group measures it."""
 
     side: str
     game: str
@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
 
 def processes(group: str, with_torch: bool) -> list[list[Entry]]:
-    """The sides of a group, those that share a process together; jaxgan's own first."""
+    """Lists the sides of a group by process; jaxgan's own process comes first."""
     if group == "loop":  # in one process, so that nothing but the loop differs
         return [[Entry(side, GAME_OF_EXTRAS, BATCH_SIZE) for side in ("jaxgan", "loop")]]
     names = {"jaxgan": True, "torch": with_torch, "torch_compile": with_torch, "torch_tuned": with_torch}
@@ -44,7 +44,7 @@ def processes(group: str, with_torch: bool) -> list[list[Entry]]:
 
 
 def order(count: int, number: int) -> list[int]:
-    """Who comes when in a round: each is first as often as any other, and follows this neighbor and that.
+    """Gives the order of a round: over the rounds each side is first equally often, with changing neighbors.
 
     >>> [order(3, i) for i in range(4)]
     [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1]]
@@ -55,7 +55,7 @@ def order(count: int, number: int) -> list[int]:
 
 
 def turn_steps(step_seconds: float) -> int:
-    """Steps of a turn, for all sides the same, by the time that one takes jaxgan.
+    """Chooses the number of steps of a turn, equal for all sides, by the time of jaxgan's step.
 
     >>> turn_steps(0.1), turn_steps(2.0)
     (15, 3)
@@ -66,7 +66,7 @@ def turn_steps(step_seconds: float) -> int:
 def measure(
     group: str, plan: Sequence[Sequence[Entry]], rounds: int, directory: Path
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Runs a group.
+    """Measures a group.
 
     Args:
       group: its name in the rows.

@@ -1,4 +1,4 @@
-"""jaxgan against PyTorch and against stock Flax layers, in turn: `python -m benchmarks.speed.run`.
+"""Times jaxgan against PyTorch and stock Flax layers, in turn: `python -m benchmarks.speed.run`.
 
 All of it, about half an hour:  python -m benchmarks.speed.run
 A part, in a minute or two:     python -m benchmarks.speed.run --models=dcgan28,ring --rounds=2
@@ -39,7 +39,7 @@ NO_TORCH = (
 
 
 def parse(argv: Sequence[str] | None = None) -> tuple[list[str], int, Path | None]:
-    """Groups to measure, rounds, and the file to write or None.
+    """Parses the flags: groups to measure, number of rounds, and the file to write or None.
 
     Raises:
       UserError: an unknown group, or no rounds.
@@ -63,7 +63,7 @@ def parse(argv: Sequence[str] | None = None) -> tuple[list[str], int, Path | Non
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on."""
+    """Describes the machine that the figures depend on."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -79,7 +79,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and the libraries that are there."""
+    """Lists the versions of Python and the installed libraries."""
     found = {"Python": platform.python_version()}
     for name in LIBRARIES:
         if importlib.util.find_spec(name):
@@ -88,7 +88,7 @@ def versions() -> dict[str, str]:
 
 
 def write(results: Mapping[str, Any], path: Path) -> None:
-    """As JSON, a list's entries on a line each."""
+    """Writes results as JSON, each entry of a list on its own line."""
 
     def text(value: Any) -> str:
         if isinstance(value, list):
@@ -101,7 +101,7 @@ def write(results: Mapping[str, Any], path: Path) -> None:
 
 
 def verdict(results: Mapping[str, Any]) -> list[str]:
-    """The figures to be judged, a line each."""
+    """Lists the figures to judge, a line each."""
     lines = [f"ratio {game} {x:.2f}" for game, x in results["ratios"].items()]
     lines += [f"untuned_ratio {game} {x:.2f}" for game, x in results["untuned_ratios"].items()]
     lines += [f"stock_flax_ratio {game} {x:.2f}" for game, x in results["stock_flax_ratios"].items()]
@@ -134,7 +134,7 @@ def run(groups: Sequence[str], rounds: int, with_torch: bool) -> dict[str, Any]:
 
 
 def stop(number: int, _frame: object) -> None:
-    """Leaves by the way that ends the processes of the sides and removes their files, and does not leave it again."""
+    """Ends the processes of the sides, removes their files, and exits; further signals are ignored."""
     for each in INTERRUPTIONS:
         signal.signal(each, signal.SIG_IGN)
     sys.exit(128 + number)

@@ -1,4 +1,4 @@
-"""What every side of the comparison can do."""
+"""Defines what every side of the comparison can do."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class Side:
     """One way to train a game. Data are in memory; what is timed is the step, with the drawing of its latents."""
 
     def run(self, steps: int) -> float:
-        """Seconds for so many steps, from the first call until the last result is there."""
+        """Measures the seconds of `steps` steps, from the first call until the last result is there."""
         raise NotImplementedError
 
     def warm_up(self) -> tuple[float, float]:
-        """Seconds of the first step, which compiles, and of a step after it."""
+        """Measures the seconds of the first step, which compiles, and of a later step."""
         start = time.perf_counter()
         self.run(1)
         first = time.perf_counter() - start  # of a whole call, which may hold many steps

@@ -1,4 +1,4 @@
-"""The sides of the comparison: each makes a game ready in its own process and runs steps of it against the clock.
+"""Defines the sides of the comparison: each prepares a game in its own process and runs timed steps of it.
 
 A process imports the libraries of its own side only, so that its memory is that side's.
 """
@@ -22,12 +22,12 @@ NUM_BATCHES = 4  # different ones, in turn
 
 
 def cores() -> int:
-    """How many this process may use."""
+    """Counts the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def examples(config: Config, shape: tuple[int, ...]) -> list[list[np.ndarray]]:
-    """`NUM_BATCHES` times the examples of every D-step, uniform in [-1, 1]: the time does not depend on them."""
+    """Makes `NUM_BATCHES` batches for every D-step, uniform in [-1, 1]: the time does not depend on the values."""
     rng = np.random.default_rng(0)
     full = (config.train.batch_size, *shape)
     n = config.train.d_steps_per_g_step or 1
@@ -57,7 +57,7 @@ class _JaxSide(Side):
 
 
 def kept(step: Callable[..., Any], only: tuple[str, ...]) -> Callable[..., Any]:
-    """`step` with these of its scalars."""
+    """Restricts the scalars that `step` returns to the named ones."""
 
     def run(*args: Any) -> tuple[Any, dict[str, Any]]:
         state, metrics = step(*args)
@@ -68,7 +68,7 @@ def kept(step: Callable[..., Any], only: tuple[str, ...]) -> Callable[..., Any]:
 
 @functools.cache  # once in a process
 def provide_devices(config: Config) -> None:
-    """What `jaxgan.main` does before JAX starts."""
+    """Sets up CPU devices as the command line does before JAX starts."""
     from jaxgan.devices.cpu import use_cpu_devices_for
 
     use_cpu_devices_for(config)
@@ -160,7 +160,7 @@ class Torch(Side):
 
 
 def loop(config: Config, shape: tuple[int, ...]) -> Side:
-    """`jaxgan.train` on the default data."""
+    """Makes `jaxgan.train` on the default data a side."""
     provide_devices(config)
     from benchmarks.speed.loop import Loop
 

@@ -1,4 +1,4 @@
-"""From the seconds of every turn to medians, quartiles, and ratios taken pair by pair."""
+"""Turns the seconds of every turn into medians, quartiles, and ratios taken pair by pair."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LARGEST = 256
 
 
 def step_ms(rows: Sequence[Row], group: str, side: str, batch_size: int = BATCH_SIZE) -> dict[int, float]:
-    """Milliseconds per step by round; empty if the side did not run.
+    """Collects milliseconds per step by round; empty if the side did not run.
 
     >>> row = {"group": "ring", "side": "torch", "batch_size": 64, "round": 0, "steps": 100, "seconds": 0.25}
     >>> step_ms([row], "ring", "torch")
@@ -27,7 +27,7 @@ def step_ms(rows: Sequence[Row], group: str, side: str, batch_size: int = BATCH_
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """Lower quartile, median, upper quartile, with linear interpolation.
+    """Computes lower quartile, median and upper quartile, with linear interpolation.
 
     >>> quartiles([4, 1, 3, 2])
     (1.75, 2.5, 3.25)
@@ -37,7 +37,7 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def pairwise(slow: Mapping[int, float], fast: Mapping[int, float]) -> list[float]:
-    """slow / fast of every round that has both: what disturbs the machine for a while disturbs both.
+    """Divides slow by fast in every round that has both, because what disturbs the machine disturbs both.
 
     >>> pairwise({0: 3.0, 1: 8.0}, {0: 2.0, 1: 4.0, 2: 1.0})
     [1.5, 2.0]
@@ -46,13 +46,13 @@ def pairwise(slow: Mapping[int, float], fast: Mapping[int, float]) -> list[float
 
 
 def torch_best(rows: Sequence[Row], group: str, among: Sequence[str] = TORCH) -> str | None:
-    """The PyTorch side with the lowest median; None if there is none."""
+    """Finds the PyTorch side with the lowest median; None if there is none."""
     medians = {side: quartiles([*ms.values()])[1] for side in among if (ms := step_ms(rows, group, side))}
     return min(medians, key=medians.__getitem__, default=None)
 
 
 def summarize(rows: Sequence[Row], sides: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """All that can be said of these turns.
+    """Summarizes the turns of a benchmark.
 
     Args:
       rows: one for each turn.

@@ -1,4 +1,4 @@
-"""The Markdown table of a benchmark's results: `python -m benchmarks.speed.table [--readme]`.
+"""Writes the Markdown table of a benchmark's results: `python -m benchmarks.speed.table [--readme]`.
 
 With `--readme` it goes to where README shows it, between the two lines of `MARKERS`.
 """
@@ -34,7 +34,7 @@ TITLES = {
 
 
 def render(results: Mapping[str, Any]) -> str:
-    """The tables, and the line that says where and with what they were measured."""
+    """Formats the tables, and the line that says where and with what they were measured."""
     parts = [_speed(results), _costs(results), _batch_sizes(results), _loop(results), _where(results)]
     return "\n\n".join(part for part in parts if part)
 
@@ -119,7 +119,7 @@ def _side(results: Mapping[str, Any], group: str, side: str, batch_size: int = B
 
 
 def _number(x: float | None) -> str:
-    """Three digits.
+    """Formats a number with three digits.
 
     >>> _number(1234.5), _number(12.345), _number(0.98765), _number(None)
     ('1234', '12.3', '0.99', '')

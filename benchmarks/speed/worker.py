@@ -1,4 +1,4 @@
-"""A process for each side, stopped by the kernel whenever it is not its turn."""
+"""Gives each side a process of its own, which the kernel stops whenever it is not that side's turn."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Worker:
         return self._process.pid
 
     def turn(self, side: str, steps: int) -> float:
-        """Seconds a side takes for so many steps."""
+        """Measures the seconds a side takes for `steps` steps."""
         self._signal(signal.SIGCONT)
         self._connection.send((side, steps))
         seconds, self.info[side]["peak_bytes"] = self._receive()
@@ -135,7 +135,7 @@ def _serve(connection: Any, makers: MAKERS, log: Path) -> None:
 
 
 def memory(field: str) -> int:
-    """Bytes this process has resident: now (`VmRSS`), or at most so far (`VmHWM`)."""
+    """Reads the resident memory of this process in bytes: now (`VmRSS`), or at most so far (`VmHWM`)."""
     try:
         status = Path("/proc/self/status").read_text()
         return int(status.partition(f"{field}:")[2].split()[0]) * 1024
