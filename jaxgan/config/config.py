@@ -38,7 +38,7 @@ from jaxgan.config.model import InfoganConfig, ModelConfig
 from jaxgan.config.monitor import MonitorConfig
 from jaxgan.config.optim import OptimConfig
 from jaxgan.config.train import TrainConfig
-from jaxgan.errors import UserError, shown
+from jaxgan.errors import UserError, listed, shown
 
 # What may differ between a run and its resumption: none of it changes what a step computes.
 RESUMABLE = (
@@ -202,26 +202,38 @@ def _as_mapping(config) -> Mapping[str, Any]:
     return config
 
 
-def unknown_key(key: str) -> UserError:
-    """An error for a config key that does not exist: says what its section holds and which one was probably meant.
+def unknown_key(name: str) -> UserError:
+    """Makes the error for a key that does not exist: what its section holds, and which key was probably meant.
 
     >>> print(unknown_key("g_optim.lerning_rate"))  # doctest: +ELLIPSIS
     config key 'g_optim.lerning_rate' is not known: ... Did you mean 'g_optim.learning_rate'?
     """
-    if key in SECTIONS:
+    if name in SECTIONS:
         return UserError(
-            f"config key {key!r} is a section: set a key in it ({', '.join(_names(SECTIONS[key])) or 'none yet'})."
+            f"config key {name!r} is a section: set a key in it ({listed(_names(SECTIONS[name]))}). {_PRINTED}={name}`."
         )
-    section, _, name = key.rpartition(".")
+    section = name.rpartition(".")[0]
     if section in SECTIONS:
-        there = f"{section} holds {', '.join(_names(SECTIONS[section]))}"
+        there = f"{section} holds {listed(_names(SECTIONS[section]))}. {_PRINTED}={section}`."
     else:
-        there = f"there are seed and the sections {', '.join(SECTIONS)}"
-    known = KEYS if section else (*KEYS, *SECTIONS)
-    misplaced = [k for k in KEYS if k.rpartition(".")[2] == name]
-    near = difflib.get_close_matches(key, misplaced or known, n=1, cutoff=0 if misplaced else 0.6)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return UserError(f"config key {key!r} is not known: {there}.{hint}")
+        there = f"there are seed and the sections {listed(SECTIONS)}. {_PRINTED}`."
+    near = nearest_key(name)
+    return UserError(f"config key {shown(name)} is not known: {there}{f' Did you mean {near!r}?' if near else ''}")
+
+
+def nearest_key(name: str) -> str | None:
+    """Finds the key or section that was probably meant by a name, or None."""
+    section, _, last = name[:100].rpartition(".")
+    misplaced = [k for k in KEYS if k.rpartition(".")[2] == last]
+    known = misplaced or (KEYS if section else (*KEYS, *SECTIONS))
+    near = difflib.get_close_matches(name[:100], known, n=1, cutoff=0 if misplaced else 0.6)
+    if near or section:
+        return near[0] if near else None
+    lasts = difflib.get_close_matches(last, [k.rpartition(".")[2] for k in KEYS], n=1, cutoff=0.8)
+    return next((k for k in KEYS if lasts and k.rpartition(".")[2] == lasts[0]), None)
+
+
+_PRINTED = "All are printed by `python -m jaxgan.main --keys"
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,131 @@
+"""The reference of all keys: one row per key, as a table for the terminal and as a page for the documentation."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import textwrap
+import types
+import typing
+from typing import NamedTuple
+
+from jaxgan.config.config import KEYS, RESUMABLE, SECTIONS, TYPES, Config, nearest_key
+from jaxgan.config.fields import Names, Rule, rule_of
+from jaxgan.errors import UserError, shown
+
+WIDTH = 96  # characters of the terminal's table
+
+
+class Row(NamedTuple):
+    """One key of the configuration, all in words."""
+
+    key: str
+    type: str
+    default: str
+    meaning: str
+    allowed: str  # empty where any value of the type is
+    resumable: bool  # whether a resumed run may change it
+
+
+def rows(word: str = "") -> list[Row]:
+    """Lists the keys whose name, meaning or allowed values contain `word`, in the order of the sections.
+
+    Imports no JAX.
+    """
+    return [row for row in map(_row, KEYS) if any(word.lower() in text.lower() for text in row[:5])]
+
+
+def table(word: str = "") -> str:
+    """Writes the keys that contain `word` as a table for the terminal, at most `WIDTH` characters wide.
+
+    Raises:
+      UserError: No key contains the word.
+    """
+    found = rows(word)
+    if not found:
+        near = nearest_key(word)
+        raise UserError(
+            f"--keys={shown(word)} is in no key's name or meaning: try "
+            f"{f'--keys={near}' if near else 'another word'}, or --keys alone, which prints all."
+        )
+    names, kinds = (max(len(row[i]) for row in found) for i in (0, 1))
+    lines: list[str] = []
+    section = None
+    for row in found:
+        if row.key.partition(".")[0] != section and row.key in TYPES:
+            section = row.key.partition(".")[0]
+            if section in SECTIONS:
+                lines += ["", *textwrap.wrap(f"{section}: {_about(section)}", WIDTH)]
+        line = f"  {row.key:<{names}}  {row.type:<{kinds}}  {row.default}"
+        fits = len(line) <= WIDTH
+        lines.append(line if fits else line.removesuffix(row.default).rstrip())
+        for text in (
+            "" if fits else f"Default: {row.default}",
+            row.meaning,
+            f"Allowed: {row.allowed}." if row.allowed else "",
+        ):
+            lines += textwrap.wrap(text, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return "\n".join(lines).strip("\n")
+
+
+def markdown() -> str:
+    """Writes the configuration reference as a Markdown page: a heading and a table for each section."""
+    lines = [
+        "# Configuration reference",
+        "",
+        "Every key with its type, default, meaning and what is allowed. On the command line a key is set by "
+        "`--config.KEY=VALUE`; `python -m jaxgan.main --keys=WORD` prints the keys that contain a word. A key with * "
+        "may differ between a run and its resumption.",
+        "",
+        *_markdown_table([_row("seed")]),
+    ]
+    for section in SECTIONS:
+        there = [_row(key) for key in KEYS if key.startswith(f"{section}.")]
+        lines += ["", f"## {section}", "", _about(section), "", *_markdown_table(there)]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_table(found: list[Row]) -> list[str]:
+    lines = ["| key | type | default | meaning | allowed |", "|---|---|---|---|---|"]
+    for row in found:
+        cells = (
+            f"`{row.key}`{' *' if row.resumable else ''}",
+            row.type,
+            f"`{row.default}`",
+            row.meaning,
+            row.allowed or f"any {row.type}",
+        )
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return lines
+
+
+def _row(key: str) -> Row:
+    section, _, name = key.rpartition(".")
+    field = next(f for f in dataclasses.fields(SECTIONS[section] if section else Config) if f.name == name)
+    rule = rule_of(field)
+    return Row(key, _type(TYPES[key]), repr(field.default), rule.meaning, _allowed(rule, TYPES[key]), key in RESUMABLE)
+
+
+def _about(section: str) -> str:
+    return " ".join(inspect.getdoc(SECTIONS[section]).split())  # type: ignore[union-attr]
+
+
+def _type(hint) -> str:
+    """Names a type briefly.
+
+    >>> _type(int), _type(float | None), _type(tuple[int | str, ...])
+    ('int', 'float or None', 'tuple of int or str')
+    """
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return " or ".join(_type(t) for t in typing.get_args(hint))
+    if typing.get_origin(hint) is tuple:
+        return f"tuple of {_type(typing.get_args(hint)[0])}"
+    return "None" if hint is type(None) else hint.__name__
+
+
+def _allowed(rule: Rule, hint) -> str:
+    each = "each " if typing.get_origin(hint) is tuple else ""
+    if rule.allowed:
+        names = rule.allowed.without_import() if isinstance(rule.allowed, Names) else rule.allowed
+        return f"{each and 'each of '}{', '.join(map(str, names))}"
+    return f"{each}{rule.bounds()}" if rule.bounds() else ""
