@@ -1,14 +1,19 @@
 """jaxgan trains GANs, draws samples from them, scores them and reports on them.
 
-Train, or go on training: jaxgan --config=configs/mnist.py --workdir=runs/mnist [--config.train.num_steps=5000 ...]
+Train or resume:          jaxgan --config=configs/mnist.py --workdir=runs/mnist [--config.train.num_steps=5000 ...]
 Draw samples:             jaxgan --mode=sample --workdir=runs/mnist --out=samples.png
 Score a run:              jaxgan --mode=evaluate --workdir=runs/mnist [--checkpoint=best] [--num=10000]
 Score a folder of images: jaxgan --mode=evaluate --config=configs/mnist.py --folder=images/
-A page about a run:       jaxgan --mode=report --workdir=runs/mnist [--out=report.html]
-A page that compares:     jaxgan --mode=report --workdir=runs/a,runs/b --out=comparison.html
+Write a page about a run: jaxgan --mode=report --workdir=runs/mnist [--out=report.html]
+Compare runs on a page:   jaxgan --mode=report --workdir=runs/a,runs/b --out=comparison.html
+Look up a key:            jaxgan --keys [WORD], such as jaxgan --keys learning_rate
+
+Exit codes: 0 done. 1 failed: a value became NaN or infinite, memory or the disk is full, or the program has a fault
+(with a traceback). 2 refused: a flag, a key, the data or a file must be mended first. 130 interrupted by Ctrl-C or
+SIGTERM; a training run has saved its state, and the same command resumes it.
 """
 
-# Thin: all that is done here can be called. JAX is imported only once the flags are known to be right.
+# All that is done here is also a function of the package. JAX is imported only once the flags are known to be right.
 from __future__ import annotations
 
 import ast
@@ -20,7 +25,7 @@ from collections.abc import Sequence
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from jaxgan.errors import MACHINE, PLACES, UserError, suggest
+from jaxgan.errors import MACHINE, PLACES, UserError, shown, suggest
 
 FLAGS = flags.FLAGS
 APPLICABLE = {
@@ -31,31 +36,40 @@ APPLICABLE = {
 }  # mode -> its flags
 INTERRUPTED = 130  # the shell's code for Ctrl-C
 
+_ARGV: list[str] = []  # what `parse` was given; the library would read sys.argv when this module is imported
 config_flags.DEFINE_config_file(
     "config",
     None,
-    "train: experiment, such as configs/mnist.py; --config.KEY=VALUE after it changes it. evaluate: its section eval "
-    "stands for the run's own; without --workdir, --folder is scored against its data.",
+    "train: the experiment, such as configs/mnist.py; --config.KEY=VALUE after it changes a key (--keys prints them). "
+    "evaluate: only its section eval is used, in place of the run's own; without --workdir, --folder is compared with "
+    "its data.",
+    sys_argv=_ARGV,
 )
-flags.DEFINE_string("workdir", None, "Directory of the run. report: several, separated by commas, are compared.")
+flags.DEFINE_string("workdir", None, "Directory of the run. report: several runs, separated by commas, are compared.")
 flags.DEFINE_enum("mode", "train", list(APPLICABLE), "What to do.")
+flags.DEFINE_string("keys", None, "Print the configuration keys that contain this word, with their meaning, and stop.")
 flags.DEFINE_integer(
     "cpu_devices",
     None,
-    "train, evaluate: devices made of the CPU's cores; default: as many as divide the batch, or 1 for dense networks.",
+    "train, evaluate: number of devices to make of the CPU's cores. Default: as many as divide the batch, or 1 for "
+    "dense networks.",
 )
-flags.DEFINE_integer("num", None, "sample: how many; default: 64. evaluate: how many; default: eval.num_samples.")
+flags.DEFINE_integer(
+    "num",
+    None,
+    "sample: number of samples; default 64. evaluate: number of samples to score; default eval.num_samples.",
+)
 flags.DEFINE_string(
     "out",
     None,
-    "sample: where to, FILE.png for one grid or DIR/ for one file per image. report: FILE.html; default: report.html "
-    "in the directory of the run.",
+    "sample: FILE.png for one grid, or DIR/ for one file per image. report: FILE.html; default report.html in the "
+    "directory of the run.",
 )
-flags.DEFINE_integer("seed", 0, "sample: of the latents.")
-flags.DEFINE_float("truncation", None, "sample: bound on every latent coordinate; default: none.")
-flags.DEFINE_string("checkpoint", "latest", "sample, evaluate, report: latest, best, or the step of one.")
-flags.DEFINE_string("folder", None, "evaluate: images to score in place of the run's samples.")
-flags.DEFINE_string("label", None, "sample: name or number of the class that all are of; default: each in turn.")
+flags.DEFINE_integer("seed", 0, "sample: seed of the generator's inputs.")
+flags.DEFINE_float("truncation", None, "sample: bound on every coordinate of the generator's input; default none.")
+flags.DEFINE_string("checkpoint", "latest", "sample, evaluate, report: the checkpoint to use: latest, best, or a step.")
+flags.DEFINE_string("folder", None, "evaluate: folder of images to score in place of the run's samples.")
+flags.DEFINE_string("label", None, "sample: name or number of the class of all samples; default: each class in turn.")
 
 
 class _ConfigFile(flags.ArgumentParser):
@@ -66,31 +80,38 @@ class _ConfigFile(flags.ArgumentParser):
 
 
 class _Value(flags.ArgumentParser):
-    """A Python literal, or else the text as it is: what a key may hold is for `Config` alone to say."""
+    """Reads a value as a Python literal, or else as a text; only `Config` decides what a key may hold."""
 
     def parse(self, argument):
         if not isinstance(argument, str):  # the default
             return argument
         try:
             return ast.literal_eval({"true": "True", "false": "False", "none": "None"}.get(argument, argument))
-        except (ValueError, SyntaxError):
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # all that it is documented to raise
             return argument
 
 
 FLAGS["config"].parser = _ConfigFile()
-for kind in (int, float, bool, tuple, type(None)):  # of the value that is replaced; a text is taken as it is
+for kind in (int, float, bool, tuple, type(None)):  # the type of the old value; where it is a text, no parser is needed
     config_flags.register_flag_parser_for_type(kind, _Value())
 
 
 def main(argv: Sequence[str]) -> int:
     """Does what the flags say and returns the exit code."""
     if len(argv) > 1:
-        raise UserError(f"argument {argv[1]!r} is not understood: every argument is a flag, --NAME=VALUE.")
+        raise UserError(
+            f"argument {shown(argv[1])} is not understood: every argument is a flag, --NAME=VALUE; --help lists them."
+        )
+    if FLAGS["keys"].value is not None:
+        from jaxgan.config.reference import table
+
+        print(table(FLAGS["keys"].value))
+        return 0
     mode = FLAGS.mode
     for name in sum(APPLICABLE.values(), ()):
         if name in FLAGS and FLAGS[name].present and name not in APPLICABLE[mode]:
             allowed = ", ".join(f"--{n}" for n in ("workdir", *APPLICABLE[mode]))
-            raise UserError(f"--{name} does not apply to --mode={mode}: allowed are {allowed}.")
+            raise UserError(f"--{name} does not apply to --mode={mode}: leave it out; allowed are {allowed}.")
     workdir = os.path.expanduser(FLAGS.workdir) if FLAGS.workdir else None
     if mode == "evaluate":
         return evaluate(workdir)
@@ -100,7 +121,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def train(workdir: str) -> int:
-    """`--mode=train`."""
+    """Trains or resumes the run in `workdir`, for `--mode=train`."""
     if FLAGS.config is None:
         raise UserError("--config is missing: name an experiment, such as --config=configs/mnist.py.")
     from jaxgan.config.config import as_config
@@ -117,7 +138,7 @@ def train(workdir: str) -> int:
 
 
 def sample(workdir: str) -> int:
-    """`--mode=sample`."""
+    """Draws samples from the run in `workdir`, for `--mode=sample`."""
     if not FLAGS.out:
         raise UserError("--out is missing: name FILE.png for one grid or DIR/ for one file per image.")
     from jaxgan.sampling.sampler import load
@@ -131,7 +152,7 @@ def sample(workdir: str) -> int:
 
 
 def evaluate(workdir: str | None) -> int:
-    """`--mode=evaluate`."""
+    """Scores a run or a folder of images, for `--mode=evaluate`."""
     from jaxgan.config.config import as_config
 
     config = None if FLAGS.config is None else as_config(FLAGS.config)
@@ -139,7 +160,7 @@ def evaluate(workdir: str | None) -> int:
         raise UserError("--workdir is missing: name the directory of the run, or --folder together with --config.")
     for key in config_flags.get_override_values(FLAGS["config"]) if workdir and config else ():
         if not key.startswith("eval."):
-            raise UserError(f"--config.{key} does not apply to a run's --mode=evaluate: only its section eval does.")
+            raise UserError(f"--config.{key} does not apply to --mode=evaluate of a run: only keys of eval do.")
     from jaxgan.devices.cpu import use_cpu_devices
     from jaxgan.evaluation.reference import BLOCK
 
@@ -159,7 +180,7 @@ def evaluate(workdir: str | None) -> int:
 
 
 def report(workdir: str) -> int:
-    """`--mode=report`."""
+    """Writes the page about one run or several, for `--mode=report`."""
     from jaxgan.reporting import report as run
 
     # A directory may have a comma in its name.
@@ -173,7 +194,7 @@ def report(workdir: str) -> int:
 
 
 def say_where_it_went_on(workdir: str) -> None:
-    """A run that was rolled back is taken as it is; the one that goes on has a directory of its own."""
+    """Prints where a run goes on that was rolled back; this directory is used all the same."""
     from pathlib import Path
 
     from jaxgan.runs.rollback import went_on
@@ -183,13 +204,14 @@ def say_where_it_went_on(workdir: str) -> None:
 
 
 def parse(argv: Sequence[str]) -> list[str]:
-    """absl's parsing of all arguments, every mistake turned into one sentence.
+    """Parses all arguments with absl, and turns every mistake into one sentence.
 
     Raises:
       UserError: an unknown flag or config key, a value of the wrong type, or a config file that does not load.
     """
     try:
-        argv = FLAGS.read_flags_from_files(list(argv), force_gnu=False)
+        argv = _with_word(FLAGS.read_flags_from_files(list(argv), force_gnu=False))
+        _ARGV[:] = argv
         _check_overrides(argv)
         return FLAGS(argv)
     except flags.Error as error:
@@ -198,8 +220,17 @@ def parse(argv: Sequence[str]) -> list[str]:
         sys.exit(0)
 
 
+def _with_word(argv: list[str]) -> list[str]:
+    """Joins `--keys WORD`, or `--keys` alone, to one argument, because absl's flags always have a value."""
+    for i, argument in enumerate(argv):
+        if re.fullmatch("--?keys", argument):
+            word = [next_one for next_one in argv[i + 1 : i + 2] if not next_one.startswith("-")]
+            return [*argv[:i], f"--keys={''.join(word)}", *argv[i + 1 + len(word) :]]
+    return argv
+
+
 def _check_overrides(argv: Sequence[str]) -> None:
-    """Refuses what config_flags would overlook or say less clearly."""
+    """Refuses mistakes that config_flags would overlook or explain less clearly."""
     from jaxgan.config.config import KEYS, unknown_key
 
     files = [i for i, argument in enumerate(argv) if re.match(r"--?config(=|$)", argument)]
@@ -223,17 +254,27 @@ def _explained(error: flags.Error) -> UserError:
         name, value = match.groups()
         if name == "config" and error.__context__ is not None:
             raise error.__context__
-        parser = FLAGS[name].parser
+        parser = FLAGS[name].parser if name in FLAGS else None
         if isinstance(parser, flags.EnumParser):
             return suggest(f"--{name}", value, parser.enum_values)
-        return UserError(f"--{name} is {value!r}: it must be {parser.syntactic_help or parser.flag_type()}.")
-    return UserError(f"{' '.join(str(error).split())}.")
+        if isinstance(parser, flags.BooleanParser):
+            return UserError(f"--{name} is {shown(value)}: it must be true or false, or have no value.")
+        if parser is not None:
+            return UserError(f"--{name} is {shown(value)}: it must be {parser.syntactic_help}.")
+    if match := re.search(r"Missing value for flag (--\S+)", str(error)):
+        example = "--config=configs/mnist.py, say" if match[1] == "--config" else f"{match[1]}=VALUE"
+        of_key = match[1].startswith("--config.")
+        more = f"; `--keys={match[1].removeprefix('--config.')}` says what is allowed" if of_key else ""
+        return UserError(f"{match[1]} has no value: write {example}{more}.")
+    if isinstance(error, flags.CantOpenFlagFileError):
+        return UserError(f"{str(error).removeprefix('ERROR:: ')}: name a readable file of flags, one on each line.")
+    return UserError(f"{' '.join(str(error).split())}: see --help for the flags.")
 
 
 def console() -> None:
-    """The script `jaxgan`, and `python -m jaxgan.main`."""
+    """Runs the command line, for the script `jaxgan` and for `python -m jaxgan.main`."""
     logging.set_verbosity(logging.WARNING)
-    # What a background thread logs with its traceback is raised here as well, and said in one sentence.
+    # An error that a background thread logs with its traceback is raised here too, and told in one sentence.
     logging.get_absl_logger().addFilter(_without_traceback)
     sys.modules["__main__"].__doc__ = __doc__  # for --help, also where the script's own module is another
     for flag in FLAGS.get_key_flags_for_module(sys.modules[__name__]):
@@ -251,12 +292,12 @@ def console() -> None:
 
 
 def _told(error: BaseException) -> tuple[int, str]:
-    """Exit code and sentence for what the user or the machine has to mend; code 0 for a fault of the program."""
+    """Returns exit code and sentence for an error that the user can mend; code 0 means a fault of the program."""
     if isinstance(error, UserError):
         return 2, str(error)
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, "interrupted."
-    if isinstance(error, FloatingPointError):  # the scalars of a step; its text says which
+    if isinstance(error, FloatingPointError):  # its text names the step and the scalar
         return 1, str(error)
     if isinstance(error, BrokenPipeError):
         return 1, "nobody reads the output any more."

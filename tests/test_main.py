@@ -27,7 +27,10 @@ OVERRIDES = [
     ("--config.train.num_steps abc", r"train.num_steps is 'abc': it must be a whole number"),
     ("--config.train.num_steps=2.5", r"train.num_steps is 2.5: it must be a whole number"),
     ("--config.train.num_steps=", r"train.num_steps is '': it must be a whole number"),
-    ("--config.train.num_steps", r"Missing value for flag --config.train.num_steps"),
+    (
+        "--config.train.num_steps",
+        r"--config.train.num_steps has no value: write --config.train.num_steps=VALUE; `--keys=train",
+    ),
     ("--config.data.horizontal_flip=maybe", r"data.horizontal_flip is 'maybe': it must be True or False"),
     ("--config.g_optim.b1=nan", r"g_optim.b1 is 'nan': it must be a finite number or None"),
     ("--config.g_optim.eps=inf", r"g_optim.eps is 'inf': it must be a finite number"),
@@ -41,9 +44,11 @@ OVERRIDES = [
     ("--confg=x", r"'--confg' is not known: .*Did you mean '--config'"),
     ("--mode=trian", r"--mode 'trian' is not known: allowed are train, sample, evaluate, report. Did you mean 'train'"),
     ("--cpu_devices=two", r"--cpu_devices is 'two': it must be an integer"),
+    ("--checkpoint", r"--checkpoint has no value: write --checkpoint=VALUE\."),
+    ("--config.train.num_steps={[]:1}", r"train.num_steps is '{\[\]:1}': it must be a whole number"),
     (
         "--seed=3",
-        r"--seed does not apply to --mode=train: allowed are --workdir, --config, --config.KEY, --cpu_devices",
+        r"--seed does not apply to --mode=train: .*allowed are --workdir, --config, --config.KEY, --cpu_devices",
     ),
     ("steps=3", r"argument 'steps=3' is not understood"),
     ("--workdir=", r"--workdir is missing"),
@@ -98,6 +103,7 @@ def test_command_needs_a_config_file_that_is_one(command, path):
 
 def test_command_needs_a_config_and_before_what_changes_it(command):
     assert "--config is missing" in command()[2]
+    assert "--config has no value: write --config=configs/mnist.py, say." in command("--config")[2]
     for arguments in (("--config.seed=3",), ("--config.seed=3", *FLAGS)):
         assert "--config.seed must come after --config=FILE" in command(*arguments)[2]
 
@@ -182,6 +188,36 @@ def test_command_keeps_the_traceback_of_a_fault_of_its_own(command, monkeypatch,
     monkeypatch.setattr("jaxgan.training.loop.train", fail)
     with pytest.raises(type(error), match="a fault"):
         command(*FLAGS)
+
+
+@pytest.mark.parametrize("arguments", [["--keys"], ["--keys", "learning_rate"], ["--keys=LEARNING_rate"]], ids=str)
+def test_command_prints_keys_without_a_config_or_jax(root, arguments):
+    code = (
+        f"import sys; sys.argv = ['jaxgan', *{arguments}]\nimport jaxgan.main\n"
+        "try: jaxgan.main.console()\nfinally: print('jax' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "g_optim.learning_rate" in done.stdout and done.stdout.endswith("False\n")
+    assert ("train.batch_size" in done.stdout) == (arguments == ["--keys"])
+
+
+def test_command_says_that_no_key_has_a_word(command):
+    code, out, err = command("--keys", "learnign_rate")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "try --keys=infogan.learning_rate" in err
+
+
+def test_unreadable_flagfile_is_one_sentence_already_at_the_import(root):
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxgan.main", "--flagfile=/nowhere"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "'/nowhere': name a readable file of flags" in done.stderr
 
 
 @pytest.mark.parametrize("flag", ["--help", "--helpfull"])
