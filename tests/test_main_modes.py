@@ -50,7 +50,7 @@ def test_command_trains_resumes_refuses_and_samples(command, tmp_path):
         (["--checkpoint=2"], "it must be latest, best, or one of the steps 3"),
         (["--num=1"], "eval.num_samples is 1: it must be at least 2"),
         (["--folder=nowhere"], "'nowhere' of the data source 'folder' does not exist"),
-        (["--config=configs/mnist.py", "--config.eval.features=inception"], "needs eval.inception_path"),
+        (["--config=configs/mnist.py", "--config.eval.features=inception"], "set eval.inception_path"),
         (["--out=x.png"], "--out does not apply to --mode=evaluate"),
         (["--config=configs/mnist.py", "--config.data.split=test"], "--config.data.split does not apply to a run's"),
         (["--workdir="], "--workdir is missing: name the directory of the run, or --folder together with --config"),

@@ -32,7 +32,11 @@ def rows(word: str = "") -> list[Row]:
 
     Imports no JAX.
     """
-    return [row for row in map(_row, KEYS) if any(word.lower() in text.lower() for text in row[:5])]
+    return [
+        row
+        for row in map(_row, KEYS)
+        if any(word.lower() in text.lower() for text in (row.key, row.meaning, row.allowed))
+    ]
 
 
 def table(word: str = "") -> str:
@@ -48,7 +52,7 @@ def table(word: str = "") -> str:
             f"--keys={shown(word)} is in no key's name or meaning: try "
             f"{f'--keys={near}' if near else 'another word'}, or --keys alone, which prints all."
         )
-    names, kinds = (max(len(row[i]) for row in found) for i in (0, 1))
+    names, kinds = max(len(row.key) for row in found), max(len(row.type) for row in found)
     lines: list[str] = []
     section = None
     for row in found:
