@@ -1,4 +1,6 @@
+import dataclasses
 import gc
+import json
 import os
 import shutil
 import threading
@@ -11,7 +13,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxgan.runs.checkpoints import Checkpoints, digest
+from jaxgan.runs.checkpoints import Checkpoints, OtherNetworksError, digest, last_saved, saved_steps
 from jaxgan.errors import UserError
 from jaxgan.devices.devices import Devices
 from jaxgan.steps.state import AveragedNet, GANState, NetState
@@ -252,10 +254,101 @@ def test_restore_passes_over_harmless_changes(run, opened):
     assert_same(restored, make(2))
 
 
-def test_restore_refuses_another_structure(run, opened):
-    other = Devices(jax.devices()[:1]).abstract({"x": np.zeros(3, np.float32)})
-    with pytest.raises(UserError, match=r"step 2: .*; step 1: "):
-        opened(run).restore(other)
+def wider(state: GANState) -> GANState:
+    """A state whose generator has another shape and one more layer."""
+    layers = {"Dense_0": {"kernel": jnp.zeros((30, 41)), "bias": jnp.zeros(40, jnp.bfloat16)}, "Dense_1": jnp.zeros(1)}
+    return dataclasses.replace(state, generator=dataclasses.replace(state.generator, params=layers))
+
+
+@pytest.mark.parametrize("repair", [False, True])
+def test_another_structure_is_no_damage(repair, run, opened):
+    before = {p: p.read_bytes() for p in files(run)}
+    other = Devices(jax.devices()[:1]).abstract(jax.eval_shape(lambda: wider(make(0))))
+    with pytest.raises(OtherNetworksError) as caught:
+        opened(run).restore(other, repair=repair)
+    text = str(caught.value)
+    assert "kernel is float32[30, 40] there and float32[30, 41] here" in text
+    assert "Dense_1 is absent there and float32[1] here" in text
+    assert "pass generator=" in text and "--generator=" in text and "damaged" not in text
+    assert {p: p.read_bytes() for p in files(run)} == before
+
+
+def test_an_index_that_lies_is_damage(run, opened):
+    path = run / "checkpoints" / "2" / "state" / "_METADATA"
+    index = json.loads(path.read_bytes())
+    del index["tree_metadata"][next(iter(index["tree_metadata"]))]
+    path.write_text(json.dumps(index))
+    assert opened(run).restore(target())[0] == 1
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [b"garbage", b"[1]", b"3", b"[" * 100_000, b'{"item_handlers": 3}', b'{"metrics": 1, "init_timestamp_nsecs": "x"}'],
+    ids=["garbage", "list", "number", "deep", "handlers", "metrics"],
+)
+@pytest.mark.parametrize("keep", [None, 2])
+def test_notes_of_the_library_on_a_checkpoint_do_not_count(contents, keep, run, opened):
+    (run / "checkpoints" / "1" / "_CHECKPOINT_METADATA").write_bytes(contents)
+    checkpoints = opened(run, keep)
+    assert checkpoints.restore(target())[0] == 2
+    assert checkpoints.restore(target(), only=1)[0] == 1
+    if keep:
+        checkpoints.save(3, make(3))
+        assert checkpoints.steps() == [2, 3]
+
+
+@pytest.mark.parametrize("make_it", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"])
+@pytest.mark.parametrize("name", ["state/manifest.ocdbt", "meta/metadata"])
+def test_only_regular_files_of_a_checkpoint_are_read(name, make_it, run, opened):
+    path = run / "checkpoints" / "2" / name
+    path.unlink()
+    make_it(path)
+    assert opened(run).restore(target())[0] == 1
+
+
+@pytest.mark.parametrize("name", ["lr=[1,2]", "a*b?", "100% {ü} #1"])
+def test_any_name_of_a_workdir_works(name, tmp_path, opened):
+    checkpoints = opened(tmp_path / name)
+    for step in (1, 2, 3):
+        checkpoints.save(step, make(step))
+    assert checkpoints.steps() == [2, 3]
+    step, restored = opened(tmp_path / name, None).restore(target())
+    assert step == 3
+    assert_same(restored, make(3))
+
+
+@pytest.mark.parametrize("gone", ["state/manifest.ocdbt", "state/_METADATA", "meta/metadata"])
+def test_a_save_that_cannot_be_read_back_is_reported(gone, tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    wait = checkpoints._saver.wait_until_finished
+
+    def spoiled():
+        wait()
+        (tmp_path / "checkpoints" / "1" / gone).unlink(missing_ok=True)  # also called before anything is written
+
+    monkeypatch.setattr(checkpoints._saver, "wait_until_finished", spoiled)
+    checkpoints.save(1, make(1))
+    with pytest.raises(OSError, match="cannot be read back after it was saved"):
+        checkpoints.close()
+    assert last_saved(tmp_path) is None
+
+
+def test_what_was_saved_last_is_on_record_after_it_was_deleted(run):
+    assert last_saved(run) == 2
+    shutil.rmtree(run / "checkpoints")
+    assert last_saved(run) == 2 and saved_steps(run) == []
+
+
+def test_a_deletion_that_was_interrupted_leaves_no_damaged_checkpoint(tmp_path, monkeypatch, opened):
+    checkpoints = opened(tmp_path, keep=1)
+    checkpoints.save(1, make(1))
+    with monkeypatch.context() as patch:
+        patch.setattr("jaxgan.runs.checkpoints.shutil.rmtree", lambda *args, **kwargs: None)
+        checkpoints.save(2, make(2))
+        assert checkpoints.steps() == [2]
+    assert len(list(checkpoints.directory.iterdir())) == 2
+    opened(tmp_path, keep=1)
+    assert [p.name for p in checkpoints.directory.iterdir()] == ["2"]
 
 
 def test_restore_moves_nothing_when_all_are_damaged(run, opened):

@@ -7,11 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jaxgan.runs import directory
-from jaxgan.config.config import Config, TrainConfig
+from jaxgan.config.config import Config, OptimConfig, TrainConfig
+from jaxgan.data.source import Source, Stacked
 from jaxgan.errors import UserError
 
 EXAMPLE = {"source": "embedded/digits", "shape": [8, 8, 1], "num_examples": 1797, "crc32": 7}
@@ -36,7 +39,7 @@ def run(tmp_path):
 
 def test_open_run_records_the_run(run):
     contents = record(run)
-    assert set(contents) == {"format", "config", "example", "environment"}
+    assert set(contents) == {"format", "config", "example", "environment", "modules"}
     assert contents["format"] == directory.FORMAT
     assert Config.from_dict(contents["config"]) == Config()
     assert contents["example"] == EXAMPLE
@@ -125,23 +128,52 @@ def test_open_run_refuses_other_data(name, value, run):
     assert (run / "config.json").read_bytes() == before
 
 
-WHOLE = {"format": 1, "config": {}, "example": {}, "environment": {}}
+WHOLE = {"format": 1, "config": {}, "example": EXAMPLE, "environment": {}}
+ATTEMPT = {"attempt": 1, "kind": "imbalance", "step": 3, "from_step": 0, "changes": {"d_optim.eps": [1e-8, 1e-6]}}
+
+
+def example(**values) -> bytes:
+    return json.dumps(WHOLE | {"example": EXAMPLE | values}).encode()
+
+
+def attempt(**values) -> bytes:
+    return json.dumps(WHOLE | {"intervention": ATTEMPT | values}).encode()
+
+
 DAMAGED = {
     "empty": b"",
     "torn": b'{"format": 1, "config": {"se',
     "not_text": b"\x82\xff\x00",
     "list": b"[1]",
+    "deep": b"[" * 100_000,
     "no_format": b'{"config": {}, "example": {}, "environment": {}}',
     "no_config": b'{"format": 1, "example": {}, "environment": {}}',
     "no_example": b'{"format": 1, "config": {}, "environment": {}}',
     "no_environment": b'{"format": 1, "config": {}, "example": {}}',
+    "empty_example": json.dumps(WHOLE | {"example": {}}).encode(),
+    "source_not_a_text": example(source=3),
+    "shape_not_a_list": example(shape=8),
+    "shape_of_texts": example(shape=["8", "8"]),
+    "shape_of_nothing": example(shape=[8, 0, 1]),
+    "number_not_an_integer": example(num_examples="many"),
+    "number_not_finite": example(num_examples=float("nan")),
+    "classes_not_a_list": example(classes=3),
+    "classes_not_texts": example(classes=[[1], None]),
+    "present_of_no_class": example(classes=["0"], present=[1]),
+    "modules_not_a_dictionary": json.dumps(WHOLE | {"modules": ["x"]}).encode(),
     "versions_not_a_dictionary": json.dumps(WHOLE | {"environment": {"versions": None}}).encode(),
     "intervention_not_a_dictionary": json.dumps(WHOLE | {"intervention": []}).encode(),
-    "intervention_of_no_key": json.dumps(
-        WHOLE | {"intervention": {"attempt": 1, "changes": {"d_optim.speed": [2.0, 1.0]}}}
-    ).encode(),
+    "intervention_of_no_key": attempt(changes={"d_optim.speed": [2.0, 1.0]}),
+    "intervention_of_texts": attempt(changes={"d_optim.eps": ["a", "b"]}),
+    "intervention_without_a_step": attempt(step=None),
+    "intervention_without_a_kind": attempt(kind=[]),
     "config_not_a_dictionary": b'{"format": 1, "config": 3, "example": {}, "environment": {}}',
 }
+
+
+def test_what_the_damaged_ones_are_made_of_is_whole(run):
+    (run / "config.json").write_bytes(attempt())
+    assert directory.read(run)["intervention"] == ATTEMPT
 
 
 @pytest.mark.parametrize("contents", DAMAGED.values(), ids=DAMAGED)
@@ -176,7 +208,7 @@ def test_checkpoints_without_a_config_are_refused(tmp_path):
 def test_read_of_no_run_is_refused(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "odd" / "config.json").mkdir(parents=True)
-    for name, sentence in (("", "holds no run"), ("file", "holds no run"), ("odd", "cannot be read: Is a directory")):
+    for name, sentence in (("", "holds no run"), ("file", "holds no run"), ("odd", "cannot be read: it is a directory")):
         with pytest.raises(UserError, match=sentence):
             directory.read(tmp_path / name)
 
@@ -220,3 +252,96 @@ def test_lock_refuses_a_file_system_without_locks(tmp_path, monkeypatch):
     monkeypatch.setattr(directory.fcntl, "flock", refuse)
     with pytest.raises(UserError, match=r"cannot be locked \(No locks available\)"), directory.locked(tmp_path):
         pass
+
+
+IN_THE_WAY = {
+    "file_named_checkpoints": lambda run: (run / "checkpoints").touch(),
+    "pipe_named_samples": lambda run: os.mkfifo(run / "samples"),
+    "pipe_named_metrics": lambda run: os.mkfifo(run / "metrics.jsonl"),
+    "device_named_evaluation": lambda run: (run / "evaluation.jsonl").symlink_to("/dev/zero"),
+    "pipe_named_lock": lambda run: os.mkfifo(run / ".lock"),
+    "directory_named_config": lambda run: (run / "config.json").mkdir(),
+    "looping_checkpoints": lambda run: (run / "checkpoints").symlink_to(run / "checkpoints"),
+    "link_of_samples_to_nowhere": lambda run: (run / "samples").symlink_to(run / "nowhere"),
+}
+
+
+@pytest.mark.parametrize("put", IN_THE_WAY.values(), ids=IN_THE_WAY)
+def test_lock_refuses_what_stands_in_the_way(put, tmp_path):
+    put(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    name = before[0].name
+    with pytest.raises(UserError, match=f"cannot be used: {name}: .*move what stands in the way"):
+        with directory.locked(tmp_path):
+            pass
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_lock_refuses_paths_that_cannot_be_written_down(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    bad = os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe")
+    for path, sentence in (
+        (tmp_path / "loop", "Too many levels of symbolic links"),
+        (tmp_path / "link", "leads nowhere"),
+        (Path(bad), "not UTF-8"),
+        (tmp_path / "a\nb", "cannot be printed"),
+        (tmp_path / "a\0b", "cannot be printed"),
+        (tmp_path / ("x" * 300), "File name too long"),
+    ):
+        with pytest.raises(UserError, match=sentence) as caught, directory.locked(path):
+            pass
+        assert str(caught.value).encode() and len(str(caught.value)) < 500
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "loop"]
+
+
+def test_is_locked_does_not_wait_at_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / ".lock")
+    assert not directory.is_locked(tmp_path)
+
+
+def images(seed: int, streamed: bool) -> Source:
+    pixels = np.random.default_rng(seed).integers(0, 256, (6, 4, 4, 1), np.uint8)
+    stacked = Stacked(pixels[..., 0], np.arange(6)[:, None])
+    return Source("folder/x", np.zeros(6, np.int32), (), stacked if streamed else pixels)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_resume_sees_other_contents_of_the_same_number_and_labels(streamed, tmp_path):
+    def open_with(seed):
+        return directory.open_run(tmp_path, Config(), directory.describe(images(seed, streamed), False), "2 x cpu")
+
+    assert open_with(0) is None and open_with(0) is None
+    with pytest.raises(UserError, match="data contents" if streamed else "data crc32"):
+        open_with(1)
+
+
+def test_a_record_from_before_the_contents_were_hashed_is_resumed(tmp_path):
+    new = directory.describe(images(0, True), False)
+    old = {key: value for key, value in new.items() if key != "contents"}
+    assert directory.open_run(tmp_path, Config(), old, "2 x cpu") is None
+    assert directory.open_run(tmp_path, Config(), new, "2 x cpu") is None
+    assert record(tmp_path)["example"]["contents"] == new["contents"]
+
+
+def test_a_run_whose_checkpoints_were_deleted_does_not_start_again(run):
+    (run / "metrics.jsonl").write_text('{"step": 40, "loss/d": 1.0}\n')
+    (run / ".saved").write_text('{"step": 40}')
+    with pytest.raises(UserError, match=r"no checkpoint any more, though that of step 40 .* delete .* or choose"):
+        directory.open_run(run, Config(), EXAMPLE, "2 x cpu")
+    (run / "checkpoints" / "40").mkdir(parents=True)  # brought back
+    assert directory.open_run(run, Config(), EXAMPLE, "2 x cpu") is None
+
+
+def test_a_run_of_which_nothing_was_saved_starts_again_with_a_word(run):
+    (run / "metrics.jsonl").write_text('{"step": 40, "loss/d": 1.0}\n')
+    note = directory.open_run(run, Config(), EXAMPLE, "2 x cpu")
+    assert note.endswith("training starts again from step 0.")
+
+
+def test_a_long_list_of_differences_is_cut(run):
+    rewrite(run, lambda contents: contents["example"].update(dict.fromkeys(EXAMPLE, "y" * 5000)))
+    rewrite(run, lambda contents: contents["example"].update(shape=[1], num_examples=1))
+    with pytest.raises(UserError) as caught:
+        directory.open_run(run, Config(seed=3, d_optim=OptimConfig(b1=0.3, b2=0.2, eps=0.1)), EXAMPLE, "2 x cpu")
+    assert "others" in str(caught.value) and len(str(caught.value)) < 1000

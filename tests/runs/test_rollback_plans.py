@@ -27,7 +27,8 @@ def finding(kind: str = "d_loss_near_zero", step: int = 25) -> Finding:
 def recorded(path: Path, scores: dict[int, float | None], rank) -> Attempt:
     """A run with checkpoints of these scores."""
     path.mkdir()
-    record = {"format": 1, "config": game().to_dict(), "example": {}, "environment": {}}
+    example = {"source": "synthetic/ring", "shape": [2], "num_examples": 8, "crc32": 1}
+    record = {"format": 1, "config": game().to_dict(), "example": example, "environment": {}}
     (path / "config.json").write_text(json.dumps(record))
     checkpoints = Checkpoints(path, keep=9, rank=rank)
     for step, value in scores.items():
