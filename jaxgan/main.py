@@ -21,6 +21,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -29,10 +30,10 @@ from jaxgan.errors import MACHINE, PLACES, UserError, shown, suggest
 
 FLAGS = flags.FLAGS
 APPLICABLE = {
-    "train": ("config", "config.KEY", "cpu_devices"),
-    "sample": ("num", "out", "seed", "truncation", "label", "checkpoint"),
-    "evaluate": ("config", "config.KEY", "cpu_devices", "num", "checkpoint", "folder"),
-    "report": ("out", "checkpoint"),
+    "train": ("config", "config.KEY", "cpu_devices", "generator", "discriminator"),
+    "sample": ("num", "out", "seed", "truncation", "label", "checkpoint", "generator", "discriminator"),
+    "evaluate": ("config", "config.KEY", "cpu_devices", "num", "checkpoint", "folder", "generator", "discriminator"),
+    "report": ("out", "checkpoint", "generator", "discriminator"),
 }  # mode -> its flags
 INTERRUPTED = 130  # the shell's code for Ctrl-C
 
@@ -70,6 +71,13 @@ flags.DEFINE_float("truncation", None, "sample: bound on every coordinate of the
 flags.DEFINE_string("checkpoint", "latest", "sample, evaluate, report: the checkpoint to use: latest, best, or a step.")
 flags.DEFINE_string("folder", None, "evaluate: folder of images to score in place of the run's samples.")
 flags.DEFINE_string("label", None, "sample: name or number of the class of all samples; default: each class in turn.")
+for part in ("generator", "discriminator"):
+    flags.DEFINE_string(
+        part,
+        None,
+        f"A {part} of your own in place of the configuration's, as package.module:Class. The code of that module is "
+        "run. sample, evaluate, report: needed where the run was trained with one.",
+    )
 
 
 class _ConfigFile(flags.ArgumentParser):
@@ -133,7 +141,7 @@ def train(workdir: str) -> int:
     from jaxgan.training.loop import is_complete
     from jaxgan.training.loop import train as run
 
-    state = run(config, workdir)
+    state = run(config, workdir, **own_modules())
     return 0 if is_complete(config, workdir, int(state.step)) else INTERRUPTED
 
 
@@ -145,7 +153,7 @@ def sample(workdir: str) -> int:
 
     out = os.path.expanduser(FLAGS.out)
     say_where_it_went_on(workdir)
-    sampler = load(workdir, checkpoint=FLAGS.checkpoint)
+    sampler = load(workdir, checkpoint=FLAGS.checkpoint, **own_modules())
     files = sampler.save(out, 64 if FLAGS.num is None else FLAGS.num, FLAGS.seed, FLAGS.truncation, FLAGS.label)
     print(f"wrote {files[0]}" + (f" and {len(files) - 1} more" if len(files) > 1 else ""))
     return 0
@@ -174,7 +182,7 @@ def evaluate(workdir: str | None) -> int:
         scores = scoring.score_folder(folder, config, workdir=workdir, num_images=FLAGS.num)
     else:
         assert workdir is not None
-        scores = scoring.evaluate(workdir, config, FLAGS.checkpoint, FLAGS.num)
+        scores = scoring.evaluate(workdir, config, FLAGS.checkpoint, FLAGS.num, **own_modules())
     print(scoring.table(scores), flush=True)
     return 0
 
@@ -189,8 +197,16 @@ def report(workdir: str) -> int:
     for name in names:
         say_where_it_went_on(name)
     out = os.path.expanduser(FLAGS.out) if FLAGS.out else None
-    print(f"wrote {run(names, out, FLAGS.checkpoint)}")
+    print(f"wrote {run(names, out, FLAGS.checkpoint, **own_modules())}")
     return 0
+
+
+def own_modules() -> dict[str, Any]:
+    """Imports the networks that the flags --generator and --discriminator name."""
+    from jaxgan.runs.named_modules import PARTS, find
+
+    named = {part: FLAGS[part].value for part in PARTS}
+    return {part: find(text, part) for part, text in named.items() if text is not None}
 
 
 def say_where_it_went_on(workdir: str) -> None:
@@ -276,6 +292,7 @@ def console() -> None:
     logging.set_verbosity(logging.WARNING)
     # An error that a background thread logs with its traceback is raised here too, and told in one sentence.
     logging.get_absl_logger().addFilter(_without_traceback)
+    sys.excepthook = _without_closed_loops
     sys.modules["__main__"].__doc__ = __doc__  # for --help, also where the script's own module is another
     for flag in FLAGS.get_key_flags_for_module(sys.modules[__name__]):
         FLAGS.register_key_flag_for_module(sys.argv[0], flag)
@@ -307,6 +324,12 @@ def _told(error: BaseException) -> tuple[int, str]:
         full = "No space left on device" in str(error)
         return 1, f"{'the disk is full' if full else 'out of memory'}: {(str(error).splitlines() or [''])[0][:300]}"
     return 0, ""
+
+
+def _without_closed_loops(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Shows a traceback, except of what the checkpoint library's threads leave after an error that was reported."""
+    if not (kind is RuntimeError and str(error) == "Event loop is closed"):
+        sys.__excepthook__(kind, error, trace)
 
 
 def _without_traceback(record) -> bool:

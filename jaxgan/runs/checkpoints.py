@@ -107,9 +107,7 @@ class Checkpoints:
                 shutil.rmtree(left, ignore_errors=True)
             # Made in the background, a directory that cannot be made leaves threads that keep the process from ending.
             options = ocp.AsyncOptions(create_directories_asynchronously=False)
-            self._saver = ocp.AsyncCheckpointer(
-                ocp.CompositeCheckpointHandler("state", "meta"), async_options=options
-            )
+            self._saver = ocp.AsyncCheckpointer(ocp.CompositeCheckpointHandler("state", "meta"), async_options=options)
             self._closing.callback(self._saver.close)
         self._place = self._plain_path()
         # A run without a rank has no use for the scores.

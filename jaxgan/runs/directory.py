@@ -21,7 +21,7 @@ from jaxgan.config.config import Config, difference
 from jaxgan.data import Source
 from jaxgan.errors import UserError, listed, shown
 from jaxgan.files import DAMAGES, check_regular, open_regular, read_json, write_json
-from jaxgan.runs import own_modules
+from jaxgan.runs import named_modules
 from jaxgan.runs.checkpoints import SAVED, last_saved, saved_steps
 
 FORMAT = 1
@@ -197,7 +197,7 @@ def open_run(
       config: of this run.
       example: what `describe` says of the data.
       devices: number and kind of the devices that take part, such as "4 x cpu, 16 threads".
-      modules: `own_modules.names` of the networks that the user brought.
+      modules: `named_modules.names` of the networks that the user brought.
 
     Returns:
       Sentences to be printed where the run is not continued bit for bit: on other devices or versions, or from its
@@ -218,7 +218,7 @@ def open_run(
         old = read(workdir)
         kept = {INTERVENTION: old[INTERVENTION]} if INTERVENTION in old else {}
         _check_same_run(workdir, old, config, example)
-        own_modules.check_given(workdir, old.get(MODULES), modules)
+        named_modules.check_given(workdir, old.get(MODULES), modules)
         notes = [*_other_environment(old["environment"], environment), *_start_anew(workdir)]
     elif (workdir / "checkpoints").exists():
         raise UserError(

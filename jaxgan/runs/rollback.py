@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxgan.runs import score_log
-from jaxgan.runs import directory as workdirs
-from jaxgan.runs.checkpoints import Checkpoints, reaches_back
 from jaxgan.config.config import Config
 from jaxgan.errors import UserError
 from jaxgan.monitor.doctor import Finding, span, words
+from jaxgan.runs import directory as workdirs
+from jaxgan.runs import score_log
+from jaxgan.runs.checkpoints import Checkpoints, reaches_back
 from jaxgan.runs.directory import INTERVENTION
 
 # What is changed, by the kind of finding; nothing that alters the state's structure, or that has to be compiled anew.

@@ -15,9 +15,10 @@ import numpy as np
 from jaxgan.config.config import Config
 from jaxgan.data.images import SUFFIXES
 from jaxgan.devices.devices import Devices
-from jaxgan.errors import UserError
+from jaxgan.errors import UserError, listed, shown
 from jaxgan.monitor.curves import draw_points
 from jaxgan.runs import directory as workdirs
+from jaxgan.runs import named_modules
 from jaxgan.runs.checkpoints import Checkpoints
 from jaxgan.runs.score_log import FILE, rank
 from jaxgan.sampling.grid import drawable, grid, save_png, to_uint8
@@ -78,8 +79,10 @@ class Sampler:
         text = str(label)
         number = self.classes.index(text) if text in self.classes else int(text) if text.isdecimal() else -1
         if number not in self.present:
-            there = ", ".join(f"{self.classes[i]} ({i})" if self.classes else str(i) for i in self.present)
-            raise UserError(f"label is {label!r}: it must be the name or the number of a class of the run, {there}.")
+            there = listed(f"{self.classes[i]} ({i})" if self.classes else str(i) for i in self.present)
+            raise UserError(
+                f"label is {shown(label)}: it must be the name or the number of a class of the run: {there}."
+            )
         return jnp.full_like(indices, number)
 
     def _batches(
@@ -211,6 +214,7 @@ def _restore(
 ) -> tuple[Config, GAN, GANState, list[str], list[int]]:
     record = workdirs.read(workdir)
     config, example = record["config"], record["example"]
+    named_modules.check_given(workdir, record.get(workdirs.MODULES), named_modules.names(generator, discriminator))
     classes = example.get("classes", [])
     gan = build(config, tuple(example["shape"]), None, generator, discriminator, len(classes))
     target = devices.abstract(jax.eval_shape(partial(init, gan, seed_keys(config.seed).init)))
@@ -241,6 +245,6 @@ def _step(checkpoint: str | int, checkpoints: Checkpoints, workdir: Path, config
             )
         return best
     if not str(checkpoint).isdecimal() or int(checkpoint) not in steps:
-        there = ", ".join(map(str, steps))
-        raise UserError(f"the checkpoint is {checkpoint!r}: it must be latest, best, or one of the steps {there}.")
+        there = f"one of the steps {listed(steps)}" if steps else "one of its steps, of which there is none yet"
+        raise UserError(f"the checkpoint is {shown(checkpoint)}: it must be latest, best, or {there}.")
     return int(checkpoint)

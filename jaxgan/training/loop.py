@@ -26,7 +26,7 @@ from jaxgan.evaluation.run_data import RunData
 from jaxgan.evaluation.scorer import Scorer
 from jaxgan.monitor.doctor import Finding, first_problem
 from jaxgan.runs import directory as workdirs
-from jaxgan.runs import rollback, score_log
+from jaxgan.runs import named_modules, rollback, score_log
 from jaxgan.runs.checkpoints import Checkpoints
 from jaxgan.runs.rollback import Attempt
 from jaxgan.runs.writers import JsonlWriter, SummaryWriter, metric_writers
@@ -81,19 +81,19 @@ def train(
     check_range(source, config.model.output)
     check_groups(config, len(devices.devices))
     gan = build(config, source.shape, AXIS, generator, discriminator, len(source.class_names))
-    example = workdirs.describe(source, bool(gan.num_classes))
+    example, modules = workdirs.describe(source, bool(gan.num_classes)), named_modules.names(generator, discriminator)
     attempt = rollback.newest(run, config)
     find = partial(find_donor, gan=gan, devices=devices, generator=generator, discriminator=discriminator)
     donor = find(attempt.workdir, attempt.config)  # before the workdir is touched
     with ExitStack() as stack:
-        note = stack.enter_context(_opened(run, config, example, devices))
+        note = stack.enter_context(_opened(run, config, example, devices, modules))
         attempt = rollback.newest(run, config)  # again: who held the directory until now may have rolled it back
         scorer = Scorer(Reference(data, devices), gan) if config.eval.every else None
         del data  # what only the scores needed is free again
         game = Game(gan, devices, source, scorer, _programs(config, gan, devices), writers)
         while True:
             if attempt.workdir != run:
-                note = stack.enter_context(_opened(attempt.workdir, attempt.config, example, devices))
+                note = stack.enter_context(_opened(attempt.workdir, attempt.config, example, devices, modules))
             if note:
                 print(note, flush=True)
             state, problem = _train(game, attempt, donor)
@@ -130,10 +130,12 @@ class Game(NamedTuple):
 
 
 @contextmanager
-def _opened(run: Path, config: Config, example: dict[str, Any], devices: Devices) -> Iterator[str | None]:
+def _opened(
+    run: Path, config: Config, example: dict[str, Any], devices: Devices, modules: Mapping[str, str]
+) -> Iterator[str | None]:
     """Holds the workdir of a run that is new or the recorded one; gives what is to be said of that."""
     with workdirs.locked(run):
-        yield workdirs.open_run(run, config, example, devices.description)
+        yield workdirs.open_run(run, config, example, devices.description, modules)
 
 
 def _programs(config: Config, gan: GAN, devices: Devices) -> dict[bool, Callable]:

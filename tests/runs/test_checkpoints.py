@@ -13,9 +13,9 @@ import numpy as np
 import optax
 import pytest
 
-from jaxgan.runs.checkpoints import Checkpoints, OtherNetworksError, digest, last_saved, saved_steps
-from jaxgan.errors import UserError
 from jaxgan.devices.devices import Devices
+from jaxgan.errors import UserError
+from jaxgan.runs.checkpoints import Checkpoints, OtherNetworksError, digest, last_saved, saved_steps
 from jaxgan.steps.state import AveragedNet, GANState, NetState
 
 # When Orbax cannot read one array it drops its reads of the others, and Python remarks on that when it collects them.

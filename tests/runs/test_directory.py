@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxgan.runs import directory
 from jaxgan.config.config import Config, OptimConfig, TrainConfig
 from jaxgan.data.source import Source, Stacked
 from jaxgan.errors import UserError
+from jaxgan.runs import directory
 
 EXAMPLE = {"source": "embedded/digits", "shape": [8, 8, 1], "num_examples": 1797, "crc32": 7}
 
@@ -208,7 +208,11 @@ def test_checkpoints_without_a_config_are_refused(tmp_path):
 def test_read_of_no_run_is_refused(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "odd" / "config.json").mkdir(parents=True)
-    for name, sentence in (("", "holds no run"), ("file", "holds no run"), ("odd", "cannot be read: it is a directory")):
+    for name, sentence in (
+        ("", "holds no run"),
+        ("file", "holds no run"),
+        ("odd", "cannot be read: it is a directory"),
+    ):
         with pytest.raises(UserError, match=sentence):
             directory.read(tmp_path / name)
 
@@ -271,9 +275,9 @@ def test_lock_refuses_what_stands_in_the_way(put, tmp_path):
     put(tmp_path)
     before = sorted(tmp_path.iterdir())
     name = before[0].name
-    with pytest.raises(UserError, match=f"cannot be used: {name}: .*move what stands in the way"):
-        with directory.locked(tmp_path):
-            pass
+    sentence = f"cannot be used: {name}: .*move what stands in the way"
+    with pytest.raises(UserError, match=sentence), directory.locked(tmp_path):
+        pass
     assert sorted(tmp_path.iterdir()) == before
 
 

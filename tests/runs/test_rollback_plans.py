@@ -11,13 +11,13 @@ import pytest
 from numpy.testing import assert_array_equal
 from support.provoked import game
 
-from jaxgan.runs import rollback
-from jaxgan.runs.rollback import CHANGES, Attempt, newest, roll_back, why_stopped
-from jaxgan.runs.checkpoints import Checkpoints, reaches_back
 from jaxgan.config.config import Config
-from jaxgan.steps.randomness import seed_keys
 from jaxgan.errors import UserError
 from jaxgan.monitor.doctor import RULES, Finding, first_problem
+from jaxgan.runs import rollback
+from jaxgan.runs.checkpoints import Checkpoints, reaches_back
+from jaxgan.runs.rollback import CHANGES, Attempt, newest, roll_back, why_stopped
+from jaxgan.steps.randomness import seed_keys
 
 
 def finding(kind: str = "d_loss_near_zero", step: int = 25) -> Finding:

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from jaxgan.runs.score_log import better, record, training_scores, why_ended, why_stop
-from jaxgan.metrics.scores import Protocol, Score
 from jaxgan.config.evaluation import EvalConfig
+from jaxgan.metrics.scores import Protocol, Score
+from jaxgan.runs.score_log import better, record, training_scores, why_ended, why_stop
 
 
 def steps(*values: float) -> list[tuple[int, float]]:
