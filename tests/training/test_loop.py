@@ -186,9 +186,21 @@ def test_train_killed_while_saving_another_runs_weights_takes_them_again(whole, 
     config = tiny(train__init_from=str(whole[0]), train__num_steps=1, **still)
     train(config, tmp_path)
     shutil.rmtree(tmp_path / "checkpoints")
+    (tmp_path / ".saved").unlink()
     (tmp_path / "checkpoints" / "0.orbax-checkpoint-tmp").mkdir(parents=True)
     state = train(config, tmp_path)
     jax.tree.map(assert_array_equal, state.generator.params, whole[1].generator.params)
+
+
+@pytest.mark.parametrize("what", ["checkpoints", "checkpoints/*"])
+def test_train_does_not_start_again_where_all_checkpoints_were_deleted(what, whole, tmp_path):
+    run = shutil.copytree(whole[0], tmp_path / "run")
+    for path in run.glob(what):
+        shutil.rmtree(path)
+    before = (run / "metrics.jsonl").read_bytes()
+    with pytest.raises(UserError, match=r"no checkpoint any more, though that of step \d+ was saved"):
+        train(tiny(), run)
+    assert (run / "metrics.jsonl").read_bytes() == before
 
 
 def test_train_resumes_after_its_folder_has_moved(tmp_path, tiny_digits):
