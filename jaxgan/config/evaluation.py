@@ -11,6 +11,7 @@ FEATURES = ("classifier", "inception", "random")
 DOWNSTREAM = "downstream"  # two scores of their own, for which classifiers are trained: `--mode=evaluate` only
 GENERATORS = ("ema", "recalibrated", "raw")
 INCEPTION = "pt_inception-2015-12-05-6726825d.pth"
+INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,10 @@ class EvalConfig:
         allowed=FEATURES,
     )
     inception_path: str = key("", f"Path of {INCEPTION}, the weights of the Inception network.")
-    inception_sha256: str = key("6726825d", "First digits of the SHA-256 that the file of Inception weights must have.")
+    inception_sha256: str = key(
+        INCEPTION_SHA256,
+        "SHA-256 that the file of Inception weights must have, or its first digits; empty accepts any file.",
+    )
     resize: str = key(
         "tf1",
         "How images are resized to Inception's 299 pixels: as TensorFlow 1 did (tf1), or with antialiasing (clean).",

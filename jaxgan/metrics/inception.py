@@ -24,7 +24,8 @@ from jaxgan.metrics.torch_file import read_state_dict
 
 SIDE, NUM_CLASSES = 299, 1008
 BLOCK = 32  # images at a time, which take 180 MB in the largest layer
-SHA256 = "6726825d"  # how that of pt_inception-2015-12-05-6726825d.pth begins
+# Of pt_inception-2015-12-05-6726825d.pth, all of it: a file with the same first digits can be made.
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 EXACT = jax.lax.Precision.HIGHEST  # accelerators would multiply with 8 or 11 bits by default
 RECIPE = 1  # raise it with any change of how weights are converted
 # Name one with any change of what a resize gives: scores and cached features of before are others.
@@ -223,7 +224,7 @@ def load_inception(
       output: the generator's, whose range the images have: "tanh", "sigmoid" or "linear".
       resize: "tf1", as in Heusel et al. 2017, https://arxiv.org/abs/1706.08500, or "clean", as in Parmar et al. 2022,
         https://arxiv.org/abs/2104.11222.
-      sha256: how the file's SHA-256 must begin; "" for any file.
+      sha256: the file's SHA-256, in hexadecimal digits, or how it must begin; "" for any file.
       cache_dir: None: `$JAXGAN_CACHE`, or `~/.cache/jaxgan`.
 
     Raises:
@@ -236,14 +237,14 @@ def load_inception(
     if len(shape) != 3 or shape[2] not in (1, 3):
         raise UserError(f"Inception-v3 takes images of 1 or 3 channels, but these are of shape {tuple(shape)}.")
     data, digest = _read(Path(path).expanduser(), sha256)
-    key = f"{digest[:16]}-{RECIPE}"
-    cached = weights.cache_path(f"inception_v3-{key}.npz", cache_dir)
+    key = f"{digest}-{RECIPE}"
+    cached = weights.cache_path(f"inception_v3-{digest[:16]}-{RECIPE}.npz", cache_dir)
     if found := weights.recall(cached, key):
         variables = found[0]
     else:
         variables = convert(read_state_dict(data, str(path)), str(path))
         weights.remember(cached, variables, key, sha256=digest)
-    parts = ("inception_v3", "" if digest.startswith(SHA256) else digest[:8], "" if resize == "tf1" else resize)
+    parts = ("inception_v3", "" if digest == SHA256 else digest[:8], "" if resize == "tf1" else resize)
     name = "_".join(part for part in parts if part)
     return Features(name, shape, variables, partial(_apply, output, resize), block=BLOCK, recipe=RESIZE_RECIPES[resize])
 
@@ -251,14 +252,16 @@ def load_inception(
 def _read(path: Path, sha256: str) -> tuple[bytes, str]:
     """The file's contents and their SHA-256."""
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device may never end
+            raise UserError(f"The weights of Inception-v3 cannot be read from {path}: it is no regular file.")
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"The weights of Inception-v3 cannot be read from {path} ({error.strerror}).") from None
     digest = hashlib.sha256(data).hexdigest()
     if not digest.startswith(sha256.lower()):
         raise UserError(
-            f"The SHA-256 of {path} is {digest}, but that of the weights asked for begins with {sha256}: "
-            "the file is another one, or damaged."
+            f"The SHA-256 of {path} is {digest}, but eval.inception_sha256 asks for {sha256[:64]}: the file is "
+            "another one, or damaged. To use other weights on purpose, set the key to their SHA-256."
         )
     logging.info("Inception-v3 by the weights %s with SHA-256 %s.", path, digest)
     return data, digest

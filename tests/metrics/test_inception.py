@@ -1,6 +1,8 @@
 import dataclasses
+import hashlib
 import io
 import logging
+import os
 import shutil
 from collections import OrderedDict
 from functools import cache, partial
@@ -11,6 +13,7 @@ import pytest
 from flax import traverse_util
 from support.torch_files import contiguous, write
 
+from jaxgan.config.evaluation import EvalConfig
 from jaxgan.errors import UserError
 from jaxgan.metrics import inception
 from jaxgan.metrics.inception import LEAVES, SIDE, Inception, _prepare, convert, load_inception
@@ -181,11 +184,25 @@ def test_clean_pixels_are_those_of_bytes():
     assert (float(found.min()), float(found.max())) == (-1, 127 / 128)
 
 
-def test_name_is_that_of_the_papers_for_their_weights_alone(load, monkeypatch):
-    digest = load().name.removeprefix("inception_v3_")
-    assert len(digest) == 8
+def test_name_is_that_of_the_papers_for_their_weights_alone(load, file, monkeypatch):
+    """By all digits of their SHA-256: eight of them can be forged."""
+    first = load().name.removeprefix("inception_v3_")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert first == digest[:8] and len(inception.SHA256) == 64 == len(digest)
+    monkeypatch.setattr(inception, "SHA256", digest[:63] + "x")
+    assert load().name == f"inception_v3_{first}"
     monkeypatch.setattr(inception, "SHA256", digest)
     assert load().name == "inception_v3"
+
+
+def test_the_configuration_asks_for_the_weights_of_the_papers():
+    assert EvalConfig().inception_sha256 == inception.SHA256
+
+
+def test_a_pipe_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "weights.pth")
+    with pytest.raises(UserError, match="no regular file"):
+        load_inception(tmp_path / "weights.pth", SHAPE, sha256="")
 
 
 def test_cached_copy_has_the_same_weights(load, there):
@@ -206,7 +223,7 @@ def test_cached_copy_that_is_damaged_is_made_anew(load, there, caplog):
 
 
 def test_another_file_than_that_of_the_papers_is_refused(load, file):
-    sentence = r"^The SHA-256 of .*weights\.pth is [0-9a-f]{64}, but .* begins with 6726825d: .*\.$"
+    sentence = r"^The SHA-256 of .*weights\.pth is \w{64}, but eval\.inception_sha256 asks for 6726825d0af5\w{52}: .*"
     with pytest.raises(UserError, match=sentence):
         load_inception(file, SHAPE)
 
