@@ -1,4 +1,4 @@
-"""Generator/discriminator pairs, one file each, and the dict `ARCHITECTURES`."""
+"""Defines pairs of a generator and a discriminator, one file for each, and the dict `ARCHITECTURES`."""
 
 from jaxgan.architectures import biggan, dcgan, mlp, r3gan, sagan, sngan_resnet
 from jaxgan.architectures.base import D_CONDITIONINGS, G_CONDITIONINGS, OUTPUT_ACTIVATIONS, Architecture, DOutput

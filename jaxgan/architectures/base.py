@@ -1,4 +1,4 @@
-"""What all architectures have in common: their interface, and what goes in front of them and behind them."""
+"""Defines the interface of all architectures, and the layers at their beginning and their end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jaxgan.nn.minibatch import minibatch_stddev
 
 Array = jax.Array
 
-# Output range of the generator: tanh (-1, 1), sigmoid (0, 1), linear unbounded.
+# The generator's last function. Ranges: tanh (-1, 1), sigmoid (0, 1), linear unbounded.
 OUTPUT_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": jnp.tanh,
     "sigmoid": nn.sigmoid,
@@ -25,16 +25,18 @@ OUTPUT_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 STANDARD_NORMAL = nn.initializers.normal(1.0)
 
-# How a network takes notice of classes.
+# Ways of conditioning a network on classes; `condition`, `see_label` and `read_out` say what each does.
 G_CONDITIONINGS = ("none", "concat", "batch_norm")
 D_CONDITIONINGS = ("none", "concat", "class_fake", "auxiliary", "projection")
 
 
 class DOutput(NamedTuple):
-    """What a discriminator returns.
+    """Holds what a discriminator returns.
 
-    `logits` f[B], before any sigmoid; `features` f[B, F], the activations the logits are read from; `heads`, further
-    outputs f[B, n] by name.
+    Attributes:
+      logits: f[B], before any sigmoid.
+      features: f[B, F], the activations from which the last layer computes the logits.
+      heads: further outputs f[B, n] by name.
     """
 
     logits: Array
@@ -43,19 +45,26 @@ class DOutput(NamedTuple):
 
 
 class Architecture(NamedTuple):
-    """A generator/discriminator pair.
+    """Holds a generator and a discriminator that belong together.
 
-    Both modules take plain attributes: `base_features`, `channel_multipliers`, `kernel_sizes`, `spectral_norm`,
-    `batch_norm`, `axis_name` (of synchronized batch norm), `dtype`, `num_classes`, `conditioning` (from
-    `G_CONDITIONINGS` or `D_CONDITIONINGS`) and `embedding_dim` (see `condition` and `see_label`). The generator also
-    takes `shape` (of one example), `output` and `codes` (how many numbers at the end of its z are InfoGAN's codes
-    rather than noise), the discriminator `minibatch_stddev` (examples in a group; 0: none) and `heads` (names and
-    widths of further outputs). They are called as `generator(z, label, train=...)` and
-    `discriminator(x, label, train=...) -> DOutput`, with `label` i32[B], or None for those that need none.
+    They are called as `generator(z, label, train=...)` and `discriminator(x, label, train=...) -> DOutput`, where
+    `label` is i32[B], or None if the network needs no labels. Both modules have these attributes:
 
-    `check(shape, channel_multipliers, g_kernel_sizes, d_kernel_sizes)` raises `UserError` for what they cannot make.
-    `convolutional` says that there are convolutions, which decide what runs fast on a CPU.
-    `lacks` names the switches of `ModelConfig` that must be off, because there is nothing to switch.
+    * `base_features`, `channel_multipliers`, `kernel_sizes`, `spectral_norm`, `batch_norm`, `dtype`, `num_classes`;
+    * `axis_name`: mapped device axis over which batch norm is synchronized;
+    * `conditioning`: one of `G_CONDITIONINGS` or `D_CONDITIONINGS`;
+    * `embedding_dim`: see `condition` and `see_label`.
+
+    The generator also has `shape` (of one example), `output` (from `OUTPUT_ACTIVATIONS`) and `codes` (how many numbers
+    at the end of its input are InfoGAN's codes, not noise). The discriminator also has `minibatch_stddev` (number of
+    examples in a group; 0 leaves it out) and `heads` (names and widths of further outputs).
+
+    Attributes:
+      generator, discriminator: the modules' classes.
+      check: function `(shape, channel_multipliers, g_kernel_sizes, d_kernel_sizes)` that raises `UserError` for
+        examples or settings that the pair does not support.
+      convolutional: whether there are convolutions, which decide what runs fast on a CPU.
+      lacks: names of the switches of `ModelConfig` that must be off, because the networks have no such layers.
     """
 
     generator: Callable[..., nn.Module]
@@ -73,11 +82,11 @@ def check_residual(
     g_kernel_sizes: Sequence[int],
     d_kernel_sizes: Sequence[int],
 ) -> None:
-    """Refuses what a residual architecture has no layout for.
+    """Refuses examples and settings for which a residual architecture has no layout.
 
     Raises:
-      UserError: not square images of a size in `sizes`, kernels other than 3x3 (the configuration's default, which is
-        meant for another architecture, stands for 3x3 too), or a list of widths.
+      UserError: the examples are not square images of a size in `sizes`, a list of widths is given, or kernels are not
+        3x3. The configuration's default (4,) is meant for `dcgan` and stands for 3x3 here.
     """
     if len(shape) != 3 or shape[0] != shape[1] or shape[0] not in sizes:
         what = "x".join(map(str, shape))
@@ -88,15 +97,15 @@ def check_residual(
     if channel_multipliers:
         raise UserError(
             f"model.channel_multipliers is {tuple(channel_multipliers)}, but the two networks of {name} have no "
-            "common list of widths: leave it empty and set model.base_features."
+            "common list of widths: leave it empty, and set model.base_features for wider or narrower networks."
         )
     for key, given in (("g_kernel_sizes", g_kernel_sizes), ("d_kernel_sizes", d_kernel_sizes)):
         if tuple(given) not in ((3,), (4,)):
-            raise UserError(f"model.{key} is {tuple(given)}, but all kernels of {name} are 3x3: leave it out.")
+            raise UserError(f"model.{key} is {tuple(given)}, but all kernels of {name} are 3x3: leave the key out.")
 
 
 class Conditioned(Protocol):
-    """The attributes of a module that `condition` and `see_label` read."""
+    """Names the attributes of a module that `condition` and `see_label` read."""
 
     num_classes: int
     conditioning: str
@@ -105,7 +114,7 @@ class Conditioned(Protocol):
 
 
 class Discriminating(Conditioned, Protocol):
-    """The attributes of a discriminator that `see_batch` and `read_out` read."""
+    """Names the attributes of a discriminator that `see_batch` and `read_out` read."""
 
     spectral_norm: bool
     minibatch_stddev: int
@@ -113,11 +122,11 @@ class Discriminating(Conditioned, Protocol):
 
 
 def widen(x: Array) -> Array:
-    """At least float32, for all that leaves a network."""
+    """Casts to at least float32, for everything that leaves a network."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
-# The functions below are the beginning and the end of a network's compact method, and make their layers in it.
+# Call the functions below in a network's compact method: they create layers in it.
 
 
 def condition(
@@ -128,10 +137,13 @@ def condition(
     train: bool,
     embedding_init: nn.initializers.Initializer = STANDARD_NORMAL,
 ) -> tuple[Array, Array | None]:
-    """A generator's input z' [B, .] and the vector y [B, .] that its batch norm depends on, if any.
+    """Returns a generator's input z' [B, .], and the vector y [B, .] that its batch norm depends on, or None.
 
-    `concat`: z' = [z, embedding of the label], `embedding_dim` numbers that start as N(0, 1), as z does.
-    `batch_norm`: y is the label, one-hot, which makes of each layer's gamma(y) an embedding of its own.
+    * `none`: z' = z.
+    * `concat`: z' = [z, embedding of the label]. The embedding has `embedding_dim` numbers, which by default start as
+      N(0, 1), like z.
+    * `batch_norm`: z' = z, and y is the one-hot label. Each layer's gamma(y) and beta(y) then are embeddings of their
+      own.
     """
     if g.conditioning == "concat":
         embedding = _embedding(g, label, g.embedding_dim, train, embedding_init)
@@ -140,8 +152,10 @@ def condition(
 
 
 def see_label(d: Conditioned, x: Array, label: Array | None, *, train: bool) -> Array:
-    """A discriminator's input. With `concat`, an embedding of the label is one more map of images [B, H, W, C + 1], or
-    `embedding_dim` more numbers of points [B, F + embedding_dim]."""
+    """Returns a discriminator's input, to which `concat` adds an embedding of the label.
+
+    Images [B, H, W, C] get one more map, [B, H, W, C + 1]; points get more numbers, [B, F + embedding_dim].
+    """
     if d.conditioning != "concat":
         return x
     shape = (*x.shape[1:-1], 1) if x.ndim == 4 else (d.embedding_dim,)
@@ -150,8 +164,11 @@ def see_label(d: Conditioned, x: Array, label: Array | None, *, train: bool) -> 
 
 
 def see_batch(d: Discriminating, x: Array, *, train: bool) -> Array:
-    """A discriminator's last maps [B, ..., C], mixed with that of `jaxgan.nn.minibatch.minibatch_stddev` where asked
-    for, by a 1x1 convolution and leaky ReLU: before a linear layer it could only shift all logits alike."""
+    """Returns a discriminator's last maps [B, ..., C], mixed with the map of `minibatch_stddev` if there is one.
+
+    A 1x1 convolution and leaky ReLU mix them. Without these, the map would reach the last linear layer directly and
+    could only shift all logits of a group alike.
+    """
     if not d.minibatch_stddev:
         return x
     x = minibatch_stddev(x, d.minibatch_stddev)
@@ -168,23 +185,27 @@ def read_out(
     kernel_init: nn.initializers.Initializer = DCGAN_INIT,
     projection_init: nn.initializers.Initializer | None = None,
 ) -> DOutput:
-    """What a discriminator says of features h [B, F], in at least float32 whatever `d.dtype`: what losses make of
-    logits is their differences, and from 256 to 512 bfloat16 has steps of 2.
+    """Computes a discriminator's output from its features h [B, F], in at least float32 whatever `d.dtype` is.
+
+    Losses depend on differences of logits, which bfloat16 would round away: between 256 and 512 it has steps of 2.
 
     * `none`, `concat`: logits f = w.h + b.
     * `projection`: logits f + <embed(y), h>. Miyato and Koyama 2018, https://arxiv.org/abs/1802.05637, equation 4.
     * `auxiliary`: f, and a head `class` [B, K] of logits. Odena et al. 2017, https://arxiv.org/abs/1610.09585.
-    * `class_fake`: a head `class_fake` [B, K + 1] of logits l, the last for generated examples, and
-      logits = logsumexp(l_1 .. l_K) - l_fake, whose sigmoid is softmax's P(real).
+    * `class_fake`: a head `class_fake` [B, K + 1] of logits l, the last of which is for generated examples, and
+      logits = logsumexp(l_1 .. l_K) - l_fake, whose sigmoid is the softmax's probability of any real class.
       Salimans et al. 2016, https://arxiv.org/abs/1606.03498, section 5.
+
+    The last layer always has a bias, though R3GAN's and the 32-pixel SN-GAN's have none: one number, which relativistic
+    losses do not see.
 
     Args:
       d: the discriminator whose compact method calls this.
-      features: of the last hidden layer.
-      label: i32[B], which only `projection` needs.
-      train: whether spectral norm may move.
-      kernel_init: of all kernels,
-      projection_init: but for the embedding, where it is given.
+      features: output of the last hidden layer.
+      label: i32[B]; only `projection` needs it.
+      train: whether spectral norm may update its vectors.
+      kernel_init: initializer of all kernels.
+      projection_init: initializer of the embedding in its place, if given.
     """
 
     def dense(inputs: Array, width: int, name: str | None = None, bias: bool = True, init=kernel_init) -> Array:
@@ -207,10 +228,14 @@ def read_out(
 
 
 def _one_hot(module: Conditioned, label: Array | None) -> Array:
-    """f32[B, K]. An embedding is a product with it, whose gradient needs no scattered sums: those of a GPU come out
-    another each time."""
+    """Returns one-hot labels f32[B, K].
+
+    An embedding is a product with them. Its gradient needs no scattered sums, whose order on a GPU differs each time.
+    """
     if label is None:
-        raise UserError(f"a network with conditioning {module.conditioning!r} needs labels: pass `label`, one per row.")
+        raise UserError(
+            f"A network with conditioning {module.conditioning!r} needs labels: pass `label`, one for each example."
+        )
     return jax.nn.one_hot(label, module.num_classes, dtype=jnp.float32)
 
 

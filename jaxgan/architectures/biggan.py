@@ -1,4 +1,4 @@
-"""BigGAN. Brock et al. 2019, https://arxiv.org/abs/1809.11096, appendix B."""
+"""Defines BigGAN. Brock et al. 2019, https://arxiv.org/abs/1809.11096, appendix B."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from jaxgan.nn.blocks import Block
 from jaxgan.nn.layers import Conv, Dense
 from jaxgan.nn.norm import BatchNorm
 
-# Image size -> layout. 128: the paper's table 4, base_features 96. The others are those of its first author's program,
-# https://github.com/ajbrock/BigGAN-PyTorch: 32 with base_features 64, 64 with 64 or 96.
+# Image size -> layout. 128 is the article's table 4, with base_features 96. The others are those of its first author's
+# program, https://github.com/ajbrock/BigGAN-PyTorch: 32 with base_features 64, 64 with 64 or 96.
 LAYOUTS = {
     32: Layout((4, 4, 4, 4), (4, 4, 4, 4), 2),
     64: Layout((16, 16, 8, 4, 2), (1, 2, 4, 8, 16), 4),
     128: Layout((16, 16, 8, 4, 2, 1), (1, 2, 4, 8, 16, 16), 5),
 }
-# Image size -> size of the maps with attention: of all, the largest below the image.
+# Image size -> size of the maps with attention, half the image. At 32 pixels there is none.
 ATTENDED = {64: 32, 128: 64}
 INIT = nn.initializers.orthogonal()
 
@@ -41,18 +41,19 @@ check = partial(check_residual, "biggan", LAYOUTS)
 
 
 class Generator(nn.Module):
-    """z [B, z_dim + codes] -> images [B, H, W, C]: dense, then blocks that double the size, each with its part of z.
+    """Makes images [B, H, W, C] from z [B, z_dim + codes]: a dense layer, then blocks that double the size.
 
-    The noise, all of z but the codes, is split into parts as equal as can be, one for the dense layer and one for each
-    block, whose batch norms are linear in it. Codes say what the whole image is to be, so each part ends in all of
-    them. With the conditioning `batch_norm` batch norms are linear in [embedding of the label, part], the embedding
-    being common to all layers and `embedding_dim` long. Without batch norm all of z goes into the dense layer.
+    Each layer gets a part of z. The noise is split into parts of nearly equal length, one for the dense layer and one
+    for each block, whose batch norms have gains and biases linear in their part. InfoGAN's codes concern the whole
+    image, so every part ends with all of them. With the conditioning `batch_norm`, gains and biases are linear in
+    [embedding of the label, part]; the embedding has `embedding_dim` numbers and is common to all layers. Without batch
+    norm, all of z goes into the dense layer.
 
-    The paper's has z_dim 120 (at 128 pixels), embedding_dim 128 and spectral norm in all layers but the embedding.
+    The article's has z_dim 120 (at 128 pixels), embedding_dim 128 and spectral norm in all layers but the embedding.
     Attributes: see `Architecture`.
 
     Raises:
-      UserError: the noise is shorter than the number of its parts.
+      UserError: the noise has fewer numbers than parts.
     """
 
     shape: tuple[int, int, int]
@@ -75,7 +76,7 @@ class Generator(nn.Module):
         common: dict[str, Any] = {"spectral_norm": self.spectral_norm, "dtype": self.dtype, "kernel_init": INIT}
         z, *parts = self._parts(z, len(widths))
         z, y = condition(self, z, label, train=train)
-        if y is not None:  # never spectrally normalized: the classes may differ as much as they need to
+        if y is not None:  # without spectral norm, as in the article, so that classes may differ freely
             y = Dense(self.embedding_dim, False, dtype=self.dtype, kernel_init=INIT, name="embedding")(y, train=train)
             parts = [jnp.concatenate([y, part.astype(y.dtype)], -1) for part in parts]
         x = Dense(4 * 4 * first, **common)(z, train=train).reshape(-1, 4, 4, first)
@@ -97,15 +98,16 @@ class Generator(nn.Module):
         noise, codes = jnp.split(z, [z.shape[1] - self.codes], axis=1)
         if noise.shape[1] <= blocks:
             raise UserError(
-                f"model.z_dim is {noise.shape[1]}, but biggan splits z into {1 + blocks} parts: make it longer."
+                f"model.z_dim is {noise.shape[1]}, but biggan splits z into {1 + blocks} parts: set it to at least "
+                f"{1 + blocks}."
             )
         return [jnp.concatenate([part, codes], 1) for part in jnp.array_split(noise, 1 + blocks, axis=1)]
 
 
 class Discriminator(nn.Module):
-    """Images [B, H, W, C] -> `DOutput`: as `sagan`'s, initialized orthogonally.
+    """Judges images [B, H, W, C] as `sagan`'s discriminator does, with orthogonal initialization; returns `DOutput`.
 
-    With classes, the paper's is a `projection`. Attributes: see `Architecture`.
+    With classes, the article's conditioning is `projection`. Attributes: see `Architecture`.
     """
 
     base_features: int = 96

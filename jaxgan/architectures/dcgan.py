@@ -1,4 +1,7 @@
-"""DCGAN: strided convolutions down, transposed convolutions up. Radford et al. 2016, https://arxiv.org/abs/1511.06434"""
+"""Defines DCGAN: strided convolutions in D, transposed ones in G.
+
+Radford et al. 2016, https://arxiv.org/abs/1511.06434
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,19 @@ from jaxgan.errors import UserError
 from jaxgan.nn.layers import Conv, ConvTranspose, Dense
 from jaxgan.nn.norm import BatchNorm, batch_norm
 
-# Image size -> size of the smallest feature map; each layer doubles it.
+# Image size -> size of the smallest feature map. Each layer of G doubles the size, each layer of D halves it.
 SMALLEST = {28: 7, 32: 4, 64: 4, 128: 4}
 
 
 def num_layers(image_size: int) -> int:
-    """Convolutions in each network: 2, 3, 4 and 5 for 28, 32, 64 and 128 pixels."""
+    """Returns the number of convolutions in each network: 2, 3, 4 and 5 for 28, 32, 64 and 128 pixels."""
     return (image_size // SMALLEST[image_size]).bit_length() - 1
 
 
 def multipliers(image_size: int, given: Sequence[int]) -> tuple[int, ...]:
-    """Of `base_features`, from the largest feature map to the smallest; by default 1, 2, 4, ... but at most 8.
+    """Returns the widths as multiples of `base_features`, from the largest feature map to the smallest.
+
+    By default they are 1, 2, 4, ... but at most 8.
 
     >>> multipliers(64, ())
     (1, 2, 4, 8)
@@ -33,7 +38,7 @@ def multipliers(image_size: int, given: Sequence[int]) -> tuple[int, ...]:
 
 
 def per_layer(kernel_sizes: Sequence[int], layers: int) -> tuple[int, ...]:
-    """One kernel size for each layer, from one for all or one each."""
+    """Returns one kernel size for each layer, given one for all or one for each."""
     return tuple(kernel_sizes) * layers if len(kernel_sizes) == 1 else tuple(kernel_sizes)
 
 
@@ -43,10 +48,11 @@ def check(
     g_kernel_sizes: Sequence[int],
     d_kernel_sizes: Sequence[int],
 ) -> None:
-    """Refuses what DCGAN cannot make.
+    """Refuses examples and settings that DCGAN does not support.
 
     Raises:
-      UserError: not square images of a size in `SMALLEST`, or lists of another length than the layers.
+      UserError: the examples are not square images of a size in `SMALLEST`, or a list does not have one entry for each
+        layer.
     """
     if len(shape) != 3 or shape[0] != shape[1] or shape[0] not in SMALLEST:
         what = "x".join(map(str, shape))
@@ -69,9 +75,9 @@ def check(
 
 
 class Generator(nn.Module):
-    """z [B, z_dim] -> images [B, H, W, C]: dense, then transposed convolutions that double the size.
+    """Makes images [B, H, W, C] from z [B, z_dim] by a dense layer and transposed convolutions that double the size.
 
-    Batch norm and ReLU after all but the last. Attributes: see `Architecture`.
+    Batch norm and ReLU follow every layer but the last. Attributes: see `Architecture`.
     """
 
     shape: tuple[int, int, int]
@@ -92,7 +98,8 @@ class Generator(nn.Module):
     def __call__(self, z: jax.Array, label: jax.Array | None = None, *, train: bool) -> jax.Array:
         size, channels = SMALLEST[self.shape[0]], self.shape[-1]
         widths = [self.base_features * m for m in multipliers(self.shape[0], self.channel_multipliers)]
-        bias = not self.batch_norm  # batch norm subtracts it again, and Adam would turn its rounding into steps
+        # Batch norm subtracts a bias again, so its gradient is rounding noise, which Adam would turn into full steps.
+        bias = not self.batch_norm
 
         def activate(x):
             return nn.relu(batch_norm(x, y, self.axis_name, self.dtype, train=train) if self.batch_norm else x)
@@ -109,9 +116,10 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images [B, H, W, C] -> `DOutput`: convolutions that halve the size, then one dense layer.
+    """Judges images [B, H, W, C] by convolutions that halve the size and one dense layer; returns `DOutput`.
 
-    LeakyReLU of slope 0.2; batch norm, where asked for, on all but the layer that sees the image.
+    Leaky ReLU of slope 0.2 follows every convolution. With `batch_norm`, batch norm follows every convolution but the
+    first. Attributes: see `Architecture`.
     """
 
     base_features: int = 64

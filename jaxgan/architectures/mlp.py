@@ -1,4 +1,4 @@
-"""Dense networks, for points in the plane and for tiny images such as 8x8 digits."""
+"""Defines dense networks, for points in the plane and for tiny images such as 8x8 digits."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ def check(
     g_kernel_sizes: Sequence[int],
     d_kernel_sizes: Sequence[int],
 ) -> None:
-    """Nothing to refuse: any shape, any number of layers; kernel sizes have no meaning here."""
+    """Refuses nothing: any shape and any number of layers will do, and kernel sizes are ignored."""
     del shape, channel_multipliers, g_kernel_sizes, d_kernel_sizes
 
 
 class Generator(nn.Module):
-    """z [B, z_dim] -> examples [B, *shape] through layers of base_features x multiplier units (default three of 1).
+    """Makes examples [B, *shape] from z [B, z_dim] by dense layers.
 
-    ReLU, and batch norm where asked for, after all but the last. Attributes: see `Architecture`.
+    There is one hidden layer of base_features * m units for each m in `channel_multipliers`, by default (1, 1, 1).
+    Batch norm, if switched on, and ReLU follow every layer but the last. Attributes: see `Architecture`.
     """
 
     shape: tuple[int, ...]
@@ -60,9 +61,9 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Examples [B, ...] -> `DOutput`, the generator's mirror image; LeakyReLU of slope 0.2.
+    """Judges examples [B, ...] by layers like the generator's with leaky ReLU of slope 0.2; returns `DOutput`.
 
-    Batch norm, where asked for, is on all but the layer that sees the example.
+    With `batch_norm`, batch norm follows every hidden layer but the first. Attributes: see `Architecture`.
     """
 
     base_features: int = 128

@@ -1,4 +1,4 @@
-"""R3GAN. Huang et al. 2024, https://arxiv.org/abs/2501.05441, section 3, configuration E."""
+"""Defines R3GAN. Huang et al. 2024, https://arxiv.org/abs/2501.05441, section 3, configuration E."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from jaxgan.errors import UserError
 from jaxgan.nn.layers import Conv, Dense
 from jaxgan.nn.resample import downsample, upsample
 
-# Image size -> default multipliers of `base_features`, from the largest map to 4x4. The paper's `base_features` are 768
-# for CIFAR-10, 384 for FFHQ-64 and 96 for FFHQ-256.
+# Image size -> default multipliers of `base_features`, from the largest map to 4x4. The article's `base_features` are
+# 768 for CIFAR-10, 384 for FFHQ-64 and 96 for FFHQ-256.
 MULTIPLIERS = {32: (1, 1, 1, 1), 64: (1, 2, 2, 2, 2), 256: (1, 2, 4, 8, 8, 8, 8)}
-BLOCKS = 2  # at each size
-EXPANSION = 2  # the grouped convolution's width by the block's
-GROUP = 16  # channels that a grouped convolution mixes
+BLOCKS = 2  # number of blocks at each size
+EXPANSION = 2  # width of the grouped convolution divided by that of the block
+GROUP = 16  # number of channels in a group of the grouped convolution
 SLOPE = 0.2
 GAIN = math.sqrt(2 / (1 + SLOPE**2))  # keeps the variance across leaky ReLU (He et al. 2015)
 LACKS = ("g_spectral_norm", "d_spectral_norm", "g_batch_norm", "d_batch_norm")
@@ -43,7 +43,7 @@ def check(
     g_kernel_sizes: Sequence[int],
     d_kernel_sizes: Sequence[int],
 ) -> None:
-    """Refuses what `check_residual` does, and multipliers of another number than the map sizes."""
+    """Refuses what `check_residual` refuses, except that a list with one width for each size of the maps is allowed."""
     check_residual("r3gan", MULTIPLIERS, shape, (), g_kernel_sizes, d_kernel_sizes)
     expected = len(MULTIPLIERS[shape[0]])
     if len(channel_multipliers) not in (0, expected):
@@ -54,15 +54,16 @@ def check(
 
 
 def widths(net: Generator | Discriminator, image_size: int) -> list[int]:
-    """Of the maps, from the largest to 4x4."""
+    """Returns the widths of the maps, from the largest to 4x4."""
     return [net.base_features * m for m in net.channel_multipliers or MULTIPLIERS[image_size]]
 
 
 class Block(nn.Module):
-    """x + f(x), f being a 1x1 convolution to twice the width, a grouped 3x3 and a 1x1 back; leaky ReLU between them.
+    """Returns x + f(x), where f is a 1x1 convolution to twice the width, a grouped 3x3 and a 1x1 back to the width.
 
-    No norm: f starts at zero, by its last convolution, and the other two are scaled by depth^(-1/4), so that the
-    variance does not grow with depth (Zhang et al. 2019, https://arxiv.org/abs/1901.09321).
+    Leaky ReLU follows the first two. There is no normalization: the last convolution starts at zero, and the first two
+    start scaled by depth^(-1/4), so that the variance does not grow with depth (Zhang et al. 2019,
+    https://arxiv.org/abs/1901.09321).
 
     Attributes:
       depth: number of blocks in the network.
@@ -85,16 +86,18 @@ class Block(nn.Module):
 
 
 def blocks(x: jax.Array, sizes: int, dtype: Any, train: bool) -> jax.Array:
-    """The blocks at one of so many map sizes; for use in a compact method."""
+    """Applies the blocks of one size of the maps, in a network with `sizes` such sizes; call it in a compact method."""
     for _ in range(BLOCKS):
         x = Block(BLOCKS * sizes, dtype)(x, train=train)
     return x
 
 
 class Generator(nn.Module):
-    """z [B, z_dim] -> images [B, H, W, C]: 4x4 maps, each scaled by a number linear in z, then blocks and upsampling.
+    """Makes images [B, H, W, C] from z [B, z_dim] by blocks and upsampling.
 
-    The paper's has z_dim 64 and `linear` output, which we have not for images. Of conditioning the paper has `concat`.
+    It starts from 4x4 maps, which are learned and multiplied by numbers linear in z. The article's has z_dim 64 and
+    conditioning `concat` with embedding_dim 64, whose embedding starts with the variance 1 / number of classes. Its
+    output is linear, where images here need tanh or sigmoid.
     Attributes: see `Architecture`; those of norms are False.
     """
 
@@ -130,11 +133,11 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images [B, H, W, C] -> `DOutput`, the generator's mirror image: blocks and downsampling to 4x4, whose weighted
-    sums, one for each channel, are the features.
+    """Judges images [B, H, W, C] by blocks and downsampling to 4x4 maps; returns `DOutput`.
 
-    Of conditioning the paper has `projection`, but without the part that all classes share and with a dense layer
-    before the embedding. Attributes: see `Architecture`; those of norms are False.
+    The features are weighted sums of the 4x4 maps, one for each channel. The article's conditioning is like
+    `projection`, but without the term that all classes share and with a dense layer before the product.
+    Attributes: see `Architecture`; those of norms are False.
     """
 
     base_features: int = 384
@@ -164,6 +167,6 @@ class Discriminator(nn.Module):
         x = widen(see_batch(self, x, train=train))
         basis = self.param("basis", nn.initializers.normal(1 / 4), (4, 4, x.shape[-1]), jnp.float32)
         summed = (x * basis[None]).sum((1, 2))
-        # As in the authors' program: the product does not grow with the width.
+        # As in the authors' program, so that the product with the embedding does not grow with the width.
         product_init = nn.initializers.variance_scaling(1 / x.shape[-1], "fan_in", "normal")
         return read_out(self, summed, label, train=train, kernel_init=INIT, projection_init=product_init)

@@ -1,4 +1,4 @@
-"""Residual networks with self-attention. Zhang et al. 2018, https://arxiv.org/abs/1805.08318."""
+"""Defines SAGAN: residual networks with self-attention. Zhang et al. 2018, https://arxiv.org/abs/1805.08318"""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ check = partial(check_residual, "sagan", SIZES)
 
 
 def attended(image_size: int) -> int:
-    """Size of the maps with attention: 32x32 (the paper's feat32), or the largest below the image."""
+    """Returns the size of the maps with attention: 32 (the article's feat32), or half the image if that is smaller."""
     return min(32, image_size // 2)
 
 
 class Generator(nn.Module):
-    """z [B, z_dim] -> images [B, H, W, C]: `sngan_resnet`'s generator with self-attention between two blocks.
+    """Makes images [B, H, W, C] from z [B, z_dim] by `sngan_resnet`'s generator with self-attention between two blocks.
 
-    The paper's has spectral norm, base_features 64 and, with classes, conditional batch norm.
+    The article's has spectral norm, base_features 64 and, with classes, conditional batch norm.
     Attributes: see `Architecture`.
     """
 
@@ -75,9 +75,10 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images [B, H, W, C] -> `DOutput`: `sngan_resnet`'s discriminator with self-attention and wider blocks.
+    """Judges images [B, H, W, C] by `sngan_resnet`'s discriminator with self-attention; returns `DOutput`.
 
-    Every block is as wide between its convolutions as behind them. With classes, the paper's is a `projection`.
+    Every block is as wide between its convolutions as at its output. With classes, the article's conditioning is
+    `projection`. Attributes: see `Architecture`.
     """
 
     base_features: int = 64

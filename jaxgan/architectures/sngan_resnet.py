@@ -1,4 +1,7 @@
-"""Residual networks with spectral norm. Miyato et al. 2018, https://arxiv.org/abs/1802.05957, appendix B.4."""
+"""Defines SN-GAN's residual networks.
+
+Miyato et al. 2018, https://arxiv.org/abs/1802.05957, appendix B.4.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +28,13 @@ from jaxgan.nn.norm import BatchNorm
 
 
 class Layout(NamedTuple):
-    """The widths of both networks as multiples of `base_features`, in the order of computation.
+    """Holds the widths of both networks as multiples of `base_features`, in the order of computation.
 
-    `generator` begins with the width of the dense layer; every block after it doubles the image. Of the
-    blocks of `discriminator` the first `halvings` halve it; between its
-    two convolutions, a block but the first is as wide as its input.
+    Attributes:
+      generator: width of the dense layer, then of each block. Every block doubles the size.
+      discriminator: width of each block. Between its two convolutions, every block but the first is as wide as its
+        input.
+      halvings: number of the discriminator's blocks, counted from the first, that halve the size.
     """
 
     generator: tuple[int, ...]
@@ -37,8 +42,9 @@ class Layout(NamedTuple):
     halvings: int
 
 
-# Image size -> layout. The paper has 32 (table 4, `base_features` 128), 48 (table 5, 64) and 128 (table 6, 64). 64 is
-# the layout of its authors' program, https://github.com/pfnet-research/sngan_projection; 28 is 32's, begun from 7x7.
+# Image size -> layout. The article has 32 (table 4, `base_features` 128), 48 (table 5, 64) and 128 (table 6, 64). 64 is
+# the layout of the authors' program, https://github.com/pfnet-research/sngan_projection. 28 is that of 32 with maps
+# that start at 7x7.
 LAYOUTS = {
     28: Layout((2, 2, 2), (1, 1, 1, 1), 2),
     32: Layout((2, 2, 2, 2), (1, 1, 1, 1), 2),
@@ -52,7 +58,7 @@ check = partial(check_residual, "sngan_resnet", LAYOUTS)
 
 
 class Generator(nn.Module):
-    """z [B, z_dim] -> images [B, H, W, C]: dense, then blocks that double the size, then a 3x3 convolution.
+    """Makes images [B, H, W, C] from z [B, z_dim]: a dense layer, blocks that double the size, a 3x3 convolution.
 
     Attributes: see `Architecture`.
     """
@@ -86,9 +92,9 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images [B, H, W, C] -> `DOutput`: blocks, ReLU, the sum over all pixels, and one dense layer.
+    """Judges images [B, H, W, C] by blocks, ReLU, the sum over all pixels and one dense layer; returns `DOutput`.
 
-    Batch norm, where asked for, is before every ReLU but the one in the block that sees the image.
+    With `batch_norm`, batch norm precedes every ReLU but the one in the first block. Attributes: see `Architecture`.
     """
 
     base_features: int = 128

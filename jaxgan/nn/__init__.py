@@ -1,1 +1,1 @@
-"""Layers that know nothing of GANs: convolutions, spectral norm, batch norm."""
+"""Defines layers that know nothing of GANs: convolutions, normalization, attention, resampling."""

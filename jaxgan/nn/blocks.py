@@ -1,4 +1,4 @@
-"""Residual blocks. Miyato et al. 2018, https://arxiv.org/abs/1802.05957, appendix B.4."""
+"""Defines residual blocks. Miyato et al. 2018, https://arxiv.org/abs/1802.05957, appendix B.4."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ import jax.numpy as jnp
 from jaxgan.nn.layers import Conv
 from jaxgan.nn.norm import ConditionalBatchNorm, batch_norm
 
-# Uniform with the variance 2 gain^2 / (fan in + fan out). The paper gives no initialization; its authors' program
-# (https://github.com/pfnet-research/sngan_projection) has a gain of sqrt(2) in the residual branches, 1 elsewhere.
+# Uniform with the variance 2 gain^2 / (fan in + fan out). The article gives no initialization; the authors' program
+# (https://github.com/pfnet-research/sngan_projection) has a gain of sqrt(2) in the residual branches and 1 elsewhere.
 RESIDUAL_INIT = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")
 INIT = nn.initializers.glorot_uniform()
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions beside a shortcut: x [B, H, W, I] -> [B, H', W', features].
+    """Adds two 3x3 convolutions to a shortcut: x [B, H, W, I] -> [B, H', W', features].
 
-    (Batch norm,) ReLU, convolution, (batch norm,) ReLU, convolution. The shortcut is a 1x1 convolution, or x
-    itself where neither size nor width changes. With a vector y [B, E], batch norm is conditional on it.
+    The branch is batch norm (if any), ReLU, convolution, batch norm (if any), ReLU, convolution. The shortcut is a 1x1
+    convolution, or x itself if neither size nor width changes. With a vector y [B, E], batch norm is conditional on y.
 
     Attributes:
-      features: output channels.
-      resample: "up", the first convolution and the shortcut see their input enlarged twice; "down", the outputs
-        of the second convolution and of the shortcut are averaged over 2x2 blocks.
-      sees_image: leave out everything before the first convolution, and all batch norm.
-      batch_norm: whether there is any; synchronized over `axis_name`.
-      spectral_norm: of all three convolutions.
+      features: number of output channels.
+      resample: "up" doubles the size of the input of the first convolution and of the shortcut; "down" averages the
+        outputs of the second convolution and of the shortcut over 2x2 blocks; None keeps the size.
+      sees_image: whether x is the image. Then everything before the first convolution, and all batch norm, is left out.
+      batch_norm: whether to use batch norm.
+      spectral_norm: whether to use spectral norm in all three convolutions.
+      axis_name: mapped device axis over which batch norm is synchronized.
       dtype: see `Conv`.
-      hidden: channels between the convolutions; by default `features`.
-      feeds_attention: whether self-attention sees the output. The last convolution and the shortcut then have biases
-        beside batch norm too.
-      kernel_init: of every kernel, that of conditional batch norm too, which then has the convolutions' spectral norm;
-        None: zeros for conditional batch norm, `RESIDUAL_INIT` and `INIT` for the others.
+      hidden: number of channels between the convolutions; by default `features`.
+      feeds_attention: whether a later layer of the network is self-attention. The last convolution and the shortcut
+        then have biases, even with batch norm.
+      kernel_init: initializer of every kernel, also of conditional batch norm's, which then uses `spectral_norm` too.
+        None: zeros for conditional batch norm, `RESIDUAL_INIT` and `INIT` for the convolutions.
     """
 
     features: int

@@ -1,28 +1,28 @@
-"""Convolutions whose derivatives, of any order, are fast convolutions again.
+"""Defines convolutions whose derivatives, of any order, are fast convolutions again.
 
-`conv` (below also T for its transpose and W for its kernel gradient) makes a form <conv(x, k), g> that is
-linear in x, k and g. The gradient of the form by g is conv(x, k), by x it is T(g, k), by k it is W(x, g).
-Each of these is linear in both arguments and its derivatives are the other two, so three mutually recursive
-custom VJPs are closed under reverse differentiation:
+Let T be the transpose of `conv` and W its kernel gradient. The product <conv(x, k), g> is linear in x, k and g. Its
+gradient by g is conv(x, k), by x it is T(g, k), and by k it is W(x, g). Each of these three functions is linear in both
+arguments, and its derivatives are the other two. So three custom VJPs that refer to each other give derivatives of any
+order in reverse mode:
 
-    form        first argument    second argument
+    function    by the first      by the second argument
     conv(x, k)  T(ct, k)          W(x, ct)
     T(g, k)     conv(ct, k)       W(ct, g)
     W(x, g)     T(g, ct)          conv(x, ct)
 
-Resampling with a kernel makes such a form too, <up(x, k), g>, whose gradient by x is four times `down` with the
-flipped kernel f(k); `down` is `up` transposed, so no fourth function is needed:
+The same holds for resampling with a kernel. The gradient of <up(x, k), g> by x is four times `down` with the flipped
+kernel f(k). Since `down` is `up` transposed, only one kernel gradient, U, is needed:
 
     up(x, k)    4 down(ct, f(k))  U(x, ct)
     down(x, k)  up(ct, f(k)) / 4  f(U(ct, x)) / 4
     U(x, g)     4 down(g, f(ct))  up(x, ct)
 
-Why: left alone, JAX differentiates a transposed convolution as the dilated convolution it lowers to, and
-XLA:CPU runs that weight gradient about ten times slower than the weight gradient of the strided convolution
-it transposes. A custom VJP of the first derivative alone would bring the slow form back in the second (R1,
-WGAN-GP). The price is that forward mode (`jax.jvp`, `jax.hessian`) is refused; reverse over reverse is not.
+Without this, JAX differentiates a transposed convolution as the dilated convolution to which it is lowered. XLA:CPU
+runs that kernel gradient about ten times slower than the kernel gradient of the strided convolution. A custom VJP for
+the first derivative alone would bring the slow program back in the second derivative (R1, WGAN-GP). The price is that
+forward mode (`jax.jvp`, `jax.hessian`) does not work; reverse mode of reverse mode does.
 
-What computes each of them is chosen in `jaxgan.nn.conv_dispatch`.
+`jaxgan.nn.conv_dispatch` chooses the program that computes each function.
 """
 
 import functools
@@ -36,7 +36,7 @@ from jaxgan.nn.conv_dispatch import Size
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
-    """Convolution (cross-correlation), padded as torch's `Conv2d(padding=(k - 1) // 2)`: equal on all sides.
+    """Convolves (cross-correlates) with equal padding on all sides, as torch's `Conv2d(padding=(k - 1) // 2)` does.
 
     out[b, i, j, o] = sum_{m, n, c} x[b, stride * i + m - p, stride * j + n - p, c] kernel[m, n, c, o]
     with p = (k - 1) // 2 and x zero outside.
@@ -59,21 +59,21 @@ def conv(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _transpose(g: jax.Array, kernel: jax.Array, stride: int, size: Size) -> jax.Array:
-    """T: the linear transpose of `x -> conv(x, kernel, stride)` for x of height and width `size`."""
+    """Applies T, the linear transpose of `x -> conv(x, kernel, stride)` for x of height and width `size`."""
     return conv_dispatch.transpose(g, kernel, stride, size)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def conv_kernel_gradient(x: jax.Array, g: jax.Array, stride: int, kernel_size: Size) -> jax.Array:
-    """W: the linear transpose of `kernel -> conv(x, kernel, stride)`, the gradient a kernel receives.
+    """Applies W, the linear transpose of `kernel -> conv(x, kernel, stride)`, which gives a kernel's gradient.
 
     out[m, n, c, o] = sum_{b, i, j} x[b, stride * i + m - p, stride * j + n - p, c] g[b, i, j, o]
 
     Args:
       x: [B, H, W, I], the input of `conv`.
       g: [B, H', W', O], a cotangent of its output.
-      stride: that of `conv`.
-      kernel_size: (kh, kw), which the shapes of `x` and `g` do not determine.
+      stride: stride of `conv`.
+      kernel_size: (kh, kw), which does not follow from the shapes of `x` and `g`.
 
     Returns:
       [kh, kw, I, O].
@@ -82,22 +82,22 @@ def conv_kernel_gradient(x: jax.Array, g: jax.Array, stride: int, kernel_size: S
 
 
 def conv_transpose(x: jax.Array, kernel: jax.Array, stride: int = 1, size: Size | None = None) -> jax.Array:
-    """Transposed convolution: exactly the linear transpose of `conv` in its first argument.
+    """Applies the transposed convolution, exactly the linear transpose of `conv` in its first argument.
 
     <conv(y, kernel, stride), x> = <y, conv_transpose(x, kernel, stride)> for all y. It equals torch's
     `ConvTranspose2d(k, stride, padding=(k - 1) // 2, output_padding=stride - 2 + k % 2)`.
 
     Args:
       x: [B, h, w, I].
-      kernel: [kh, kw, O, I], of the type of `x`: the kernel of the `conv` that takes O channels to I.
+      kernel: [kh, kw, O, I], of the type of `x`: the kernel of a `conv` from O channels to I.
       stride: factor of enlargement.
-      size: output (H, W), any that `conv` would take to (h, w); by default (stride * h, stride * w).
+      size: output (H, W), any size from which `conv` gives (h, w); by default (stride * h, stride * w).
 
     Returns:
       [B, H, W, O].
 
     Raises:
-      UserError: no convolution with this kernel and stride takes `size` to (h, w); with the default size this
+      UserError: no convolution with this kernel and stride gives (h, w) from `size`. With the default size this
         happens for even kernels at stride 1.
 
     >>> import jax.numpy as jnp
@@ -111,16 +111,16 @@ def conv_transpose(x: jax.Array, kernel: jax.Array, stride: int = 1, size: Size 
     if taken_to != x.shape[1:3]:
         raise UserError(
             f"A transposed convolution with kernel {kernel.shape[0]}x{kernel.shape[1]} and stride {stride} "
-            f"cannot turn {x.shape[1]}x{x.shape[2]} into {height}x{width}; even kernels need stride >= 2."
+            f"cannot turn {x.shape[1]}x{x.shape[2]} into {height}x{width}: use an odd kernel, or a stride of 2 or more."
         )
     return _transpose(x, kernel, stride, (height, width))
 
 
 def conv_pool(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """2x2 means of `conv(x, kernel)`, as one convolution of stride 2 whose kernel is the mean of four shifted copies.
+    """Averages `conv(x, kernel)` over 2x2 blocks, as one convolution of stride 2 by the mean of four shifted kernels.
 
-    A 3x3 kernel then costs 16 products per output pixel and channel pair instead of 36; of a 1x1 kernel the input is
-    averaged, which costs 1 instead of 4.
+    A 3x3 kernel then costs 16 products for each output pixel and pair of channels instead of 36. For a 1x1 kernel the
+    input is averaged first, which costs 1 product instead of 4.
 
     Args:
       x: [B, H, W, I] with even H and W.
@@ -141,7 +141,9 @@ def conv_pool(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def upsample_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """`conv` of x enlarged twice by nearest neighbor, as one transposed convolution: four times `conv_pool` transposed.
+    """Applies `conv` to x enlarged twice by nearest neighbor, as one transposed convolution.
+
+    It is four times the transpose of `conv_pool`.
 
     Args:
       x: [B, h, w, I].
@@ -177,7 +179,7 @@ def _down(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _up_kernel_gradient(x: jax.Array, g: jax.Array, kernel_size: Size) -> jax.Array:
-    """U: the linear transpose of `kernel -> _up(x, kernel)`."""
+    """Applies U, the linear transpose of `kernel -> _up(x, kernel)`."""
     return conv_dispatch.enlarged_kernel_gradient(x, g, kernel_size)
 
 

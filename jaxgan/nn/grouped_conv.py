@@ -1,4 +1,4 @@
-"""Convolutions in which each group of channels sees its own input only."""
+"""Defines convolutions in which each group of output channels sees its own group of input channels only."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from jax import lax
 
 from jaxgan.errors import UserError
 
-PARTS = 8  # on a CPU; more would take longer to compile
+PARTS = 8  # most convolutions that a grouped one becomes on a CPU; more would take longer to compile
 
 
 def grouped_conv(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
-    """Convolution of stride 1 from each of `groups` equal shares of the channels to the same share of the outputs.
+    """Convolves each of `groups` equal shares of the input channels to the same share of the output channels.
 
-    XLA:CPU runs a grouped convolution and its derivatives 10 to 50 times slower than as many small ones (measured: 16
-    channels in each of 2 and of 8 groups), so that it gets small ones.
+    The stride is 1. XLA:CPU runs a grouped convolution and its derivatives 10 to 50 times slower than separate small
+    ones (measured for 16 channels in each of 2 and of 8 groups), so on a CPU it gets separate ones.
 
     Args:
       x: [B, H, W, I].
       kernel: [k, k, I / groups, O] with odd k; the first O / groups outputs see the first I / groups channels.
-      groups: divides I and O.
+      groups: number of groups, which divides I and O.
 
     Returns:
       [B, H, W, O].
 
     Raises:
-      UserError: an even kernel.
+      UserError: the kernel is even.
 
     >>> grouped_conv(jnp.array([2.0, 3.0]).reshape(1, 1, 1, 2), jnp.ones((1, 1, 1, 4)), 2)[0, 0, 0].tolist()
     [2.0, 2.0, 3.0, 3.0]
@@ -48,7 +48,7 @@ def _convolve(x: jax.Array, kernel: jax.Array, groups: int = 1) -> jax.Array:
 
 
 def _in_parts(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
-    """Ordinary convolutions side by side, each of as many groups as leave no more than `PARTS` of them."""
+    """Computes it by at most `PARTS` ordinary convolutions, each of which covers several groups if there are more."""
     parts = max(n for n in range(1, PARTS + 1) if groups % n == 0)
     together = groups // parts
     xs, kernels = jnp.split(x, parts, -1), jnp.split(kernel, parts, -1)
@@ -56,7 +56,7 @@ def _in_parts(x: jax.Array, kernel: jax.Array, groups: int) -> jax.Array:
 
 
 def _spread(kernel: jax.Array, groups: int) -> jax.Array:
-    """[k, k, i, o] -> [k, k, groups * i, o], zero where an output does not see a channel."""
+    """Returns the kernel [k, k, groups * i, o] of [k, k, i, o], zero where an output does not see a channel."""
     size, _, i, o = kernel.shape
     own = jnp.eye(groups, dtype=kernel.dtype)
     spread = jnp.einsum("hwigo,gf->hwfigo", kernel.reshape(size, size, i, groups, o // groups), own)

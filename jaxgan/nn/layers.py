@@ -1,4 +1,4 @@
-"""Linen layers made of `jaxgan.nn.conv`'s functions, with spectral normalization on request."""
+"""Defines Linen layers on `jaxgan.nn.conv`'s functions, with optional spectral normalization."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ DCGAN_INIT = nn.initializers.normal(0.02)
 def _operands(
     layer: Conv | ConvTranspose | Dense, x: jax.Array, shape: tuple[int, ...], out_axis: int, train: bool
 ) -> tuple[jax.Array, jax.Array, jax.Array | None]:
-    """Input, kernel (spectrally normalized if asked) and bias (or None), cast to the type to compute in.
+    """Returns input, kernel (spectrally normalized if the layer says so) and bias (or None), cast to one type.
 
-    That type is `layer.dtype` if narrower than float32, otherwise the widest of input and kernel: float64
-    parameters compute in float64 although layers say float32.
+    That type is `layer.dtype` if it is narrower than float32, otherwise the wider of the input's and the kernel's, so
+    that a layer with float64 parameters computes in float64 although its `dtype` is float32.
     """
     kernel = layer.param("kernel", layer.kernel_init, shape, jnp.float32)
     bias = layer.param("bias", nn.initializers.zeros, (layer.features,), jnp.float32) if layer.use_bias else None
     narrow = jnp.finfo(layer.dtype).bits < 32
     dtype = layer.dtype if narrow else jnp.promote_types(x.dtype, kernel.dtype)
-    if layer.spectral_norm:  # before the cast: sigma of a rounded kernel is a rounded sigma
+    if layer.spectral_norm:  # before the cast, because sigma should be that of the unrounded kernel
         kernel = SpectralNorm()(kernel, out_axis=out_axis, train=train)
-    if bias is not None:  # rank made explicit, since silent rank promotion hides mistakes elsewhere
+    if bias is not None:  # with the input's rank, so that the tests may forbid implicit rank promotion
         bias = bias.astype(dtype).reshape((1,) * (x.ndim - 1) + (-1,))
     return x.astype(dtype), kernel.astype(dtype), bias
 
 
 class Conv(nn.Module):
-    """`conv` with float32 parameters `kernel` [k, k, I, features] and `bias` [features].
+    """Applies `conv` with float32 parameters `kernel` [k, k, I, features] and `bias` [features].
 
     Attributes:
-      features: output channels.
+      features: number of output channels.
       kernel_size: height and width of the kernel; even ones shrink the image by one pixel at stride 1.
-      stride: in both directions.
+      stride: step of the output grid in both directions.
       use_bias: whether to add a bias, which starts at zero.
       spectral_norm: whether to divide the kernel by its largest singular value; see `SpectralNorm`.
-      resample: "up", it sees its input enlarged twice (`upsample_conv`); "down", its output is averaged over 2x2 blocks
-        (`conv_pool`); both with an odd kernel and a stride of 1.
-      groups: shares of the channels that see each other only (`grouped_conv`); more than 1 with a stride of 1 and
-        without resampling.
-      dtype: type to compute in if narrower than float32; otherwise that of input and parameters.
+      dtype: type to compute in if narrower than float32; otherwise input and parameters decide.
       kernel_init: initializer of the kernel; DCGAN's by default.
+      resample: "up" enlarges the input twice (`upsample_conv`); "down" averages the output over 2x2 blocks
+        (`conv_pool`). Both need an odd kernel and a stride of 1.
+      groups: number of groups of channels that do not see each other (`grouped_conv`). More than 1 needs a stride of 1
+        and no resampling.
     """
 
     features: int
@@ -64,7 +64,7 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[B, H, W, I] to [B, H', W', features], H' as in `conv`, or 2H or H / 2 where it resamples."""
+        """Returns [B, H', W', features] for x [B, H, W, I], with H' as in `conv`, or 2H or H / 2 if it resamples."""
         shape = (self.kernel_size, self.kernel_size, x.shape[-1] // self.groups, self.features)
         x, kernel, bias = _operands(self, x, shape, 3, train)
         if self.groups > 1:
@@ -76,10 +76,10 @@ class Conv(nn.Module):
 
 
 class ConvTranspose(nn.Module):
-    """`conv_transpose`, enlarging by `stride`; attributes as in `Conv`.
+    """Applies `conv_transpose`, which enlarges by `stride`; attributes as in `Conv`.
 
-    The kernel is stored as [k, k, features, I]. A `kernel_init` that scales by fan-in must be told so
-    (`in_axis=3, out_axis=2`). Even kernels need a stride of at least 2.
+    The kernel is stored as [k, k, features, I], so a `kernel_init` that scales by fan-in needs `in_axis=3, out_axis=2`.
+    Even kernels need a stride of at least 2.
     """
 
     features: int
@@ -92,7 +92,7 @@ class ConvTranspose(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[B, h, w, I] to [B, stride * h, stride * w, features]."""
+        """Returns [B, stride * h, stride * w, features] for x [B, h, w, I]."""
         shape = (self.kernel_size, self.kernel_size, self.features, x.shape[-1])
         x, kernel, bias = _operands(self, x, shape, 2, train)
         y = conv_transpose(x, kernel, self.stride)
@@ -100,7 +100,7 @@ class ConvTranspose(nn.Module):
 
 
 class Dense(nn.Module):
-    """x kernel + bias over the last axis, `kernel` [I, features]; attributes as in `Conv`."""
+    """Returns x kernel + bias over the last axis, with `kernel` [I, features]; attributes as in `Conv`."""
 
     features: int
     use_bias: bool = True
@@ -110,7 +110,7 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[..., I] to [..., features]."""
+        """Returns [..., features] for x [..., I]."""
         x, kernel, bias = _operands(self, x, (x.shape[-1], self.features), 1, train)
         y = jnp.dot(x, kernel)
         return y if bias is None else y + bias

@@ -1,4 +1,4 @@
-"""Bilinear resampling by two, with the low-pass filter that keeps new frequencies out."""
+"""Defines resampling by two with a low-pass filter against aliasing."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import jax.numpy as jnp
 
 
 def upsample(x: jax.Array) -> jax.Array:
-    """Images [B, H, W, C] -> [B, 2H, 2W, C]: between pixels, in each direction, 3/4 of the nearest and 1/4 of the next.
+    """Doubles the size of images, [B, H, W, C] -> [B, 2H, 2W, C], by bilinear interpolation.
 
-    Outside, the image is zero, as in https://github.com/brownvc/R3GAN: zeros between the pixels, then the filter
-    [1, 3, 3, 1] / 4 in both directions.
+    In each direction a new pixel is 3/4 of the nearest pixel and 1/4 of the next one; outside, the image is zero. This
+    is the filter [1, 3, 3, 1] / 4 applied to the image with zeros between its pixels, as in
+    https://github.com/brownvc/R3GAN.
 
     >>> upsample(jnp.array([4.0, 8.0]).reshape(1, 1, 2, 1))[0, 0, :, 0].tolist()
     [2.25, 3.75, 5.25, 4.5]
@@ -23,9 +24,10 @@ def upsample(x: jax.Array) -> jax.Array:
 
 
 def downsample(x: jax.Array) -> jax.Array:
-    """Images [B, H, W, C] -> [B, H / 2, W / 2, C], the transpose of `upsample` divided by four; H and W even.
+    """Halves the size of images, [B, H, W, C] -> [B, H / 2, W / 2, C] with even H and W.
 
-    In each direction out[i] = (x[2i - 1] + 3 x[2i] + 3 x[2i + 1] + x[2i + 2]) / 8, x being zero outside.
+    In each direction out[i] = (x[2i - 1] + 3 x[2i] + 3 x[2i + 1] + x[2i + 2]) / 8, with x zero outside. It is the
+    transpose of `upsample` divided by four.
 
     >>> downsample(jnp.full((1, 4, 4, 1), 64.0))[0, :, :, 0].tolist()
     [[49.0, 49.0], [49.0, 49.0]]
@@ -38,7 +40,7 @@ def downsample(x: jax.Array) -> jax.Array:
 
 
 def _neighbors(x: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
-    """Along an axis, the pixel before each and the pixel after."""
+    """Returns the pixel before each pixel along an axis, and the pixel after it."""
     n = x.shape[axis]
     padded = jnp.pad(x, [(1, 1) if i == axis else (0, 0) for i in range(x.ndim)])
     return jax.lax.slice_in_dim(padded, 0, n, axis=axis), jax.lax.slice_in_dim(padded, 2, n + 2, axis=axis)

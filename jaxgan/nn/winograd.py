@@ -1,18 +1,21 @@
-"""Convolutions by minimal filtering, for CPU devices of one core each: 3x3 kernels, alone, after enlarging and before
-averaging, and 4x4 kernels of stride 2.
+"""Computes convolutions by Winograd's minimal filtering, for CPU devices of one core each.
 
-Winograd's F(4x4, 3x3) makes 16 outputs with 36 products per pair of channels instead of 144. In each direction, with d
-the 6 inputs of a tile, k the kernel and y its 4 outputs, y = A ((G k) * (B d)) for the matrices below (* elementwise).
-The transforms run over positions and are shared by all channels; between them stand matrix products over channels, one
-for each of the 36 points. Rounding in float32 is about five times that of a direct convolution.
+It covers 3x3 kernels (plain, after enlarging the input, and before averaging the output) and 4x4 kernels of stride 2.
 
-On an image enlarged twice by nearest neighbor the inputs of a tile come in pairs, and the point -1, which takes their
-differences, is always zero; 2x2 means of the outputs cancel it as well. Both then need 25 points. A 4x4 kernel of
-stride 2 is a 2x2 kernel once 2x2 pixels have become channels: F(4x4, 2x2), 25 products instead of 64.
+F(4x4, 3x3) computes 16 outputs with 36 products for each pair of channels instead of 144. In each direction, with d the
+6 inputs of a tile, k the kernel and y the 4 outputs, y = A ((G k) * (B d)), where * is elementwise and A, B and G are
+the matrices of a `Form`. The transforms by A, B and G act on positions and are the same for all channels. Between them
+are matrix products over channels, one for each of the 36 points. In float32, rounding errors are about five times
+those of a direct convolution.
 
-The batch goes through in blocks that stay in a core's cache; without that, nothing is gained.
+In an image enlarged twice by nearest neighbor, the inputs of a tile come in equal pairs. The point -1 takes their
+differences and is always zero. 2x2 means of the outputs do not depend on this point either. So both cases need 25
+points only. A 4x4 kernel of stride 2 becomes a 2x2 kernel of stride 1 if blocks of 2x2 pixels become channels:
+F(4x4, 2x2), with 25 products instead of 64.
 
-Source: Lavin & Gray 2015, https://arxiv.org/abs/1509.09308; the other forms follow from it.
+The batch is processed in blocks that fit a core's cache. Without this, nothing would be gained.
+
+Source: Lavin & Gray 2015, https://arxiv.org/abs/1509.09308, for the plain kernels; the other cases follow from it.
 """
 
 from __future__ import annotations
@@ -25,21 +28,29 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-POINTS = (0, 1, -1, 2, -2)  # and infinity; the smaller, the less is lost to rounding
+POINTS = (0, 1, -1, 2, -2)  # and infinity; small numbers keep rounding errors small
 
 
 class Form(NamedTuple):
-    """Tiles of `step` inputs, and their neighbors, that give len(a) outputs in each direction."""
+    """Holds the matrices of an algorithm that computes len(a) outputs of a tile in each direction.
 
-    a: np.ndarray  # [outputs, points]
-    b: np.ndarray  # [points, inputs with neighbors]
-    g: np.ndarray  # [points, kernel size]
+    Attributes:
+      a: [outputs, points], the transform of products to outputs.
+      b: [points, inputs], the transform of a tile's inputs; neighboring tiles share some.
+      g: [points, kernel size], the transform of the kernel.
+      step: distance of one tile's inputs from the next tile's.
+      blocks: 2 if blocks of 2x2 pixels are one input with four times the channels, else 1.
+    """
+
+    a: np.ndarray
+    b: np.ndarray
+    g: np.ndarray
     step: int
-    blocks: int = 1  # 2: blocks of 2x2 pixels are one input of four times the channels
+    blocks: int = 1
 
 
 def _cook_toom(outputs: int, taps: int) -> Form:
-    """F(outputs, taps), whose B holds the polynomials that vanish at all points but one."""
+    """Returns F(outputs, taps). The rows of B are the polynomials that vanish at all points but one."""
     points = POINTS[: outputs + taps - 2]
     b = [np.poly1d([p for p in points if p != q], r=True) for q in points] + [np.poly1d(points, r=True)]
     scale = [*(polynomial(q) for polynomial, q in zip(b, points, strict=False)), 1.0]
@@ -52,7 +63,7 @@ def _cook_toom(outputs: int, taps: int) -> Form:
 
 
 def _without_idle(form: Form) -> Form:
-    """Leaves out the points whose inputs or whose outputs are always zero."""
+    """Leaves out the points whose transformed inputs are always zero or that no output uses."""
     used = np.any(form.b, axis=1) & np.any(form.a, axis=0)
     return form._replace(a=form.a[:, used], b=form.b[used], g=form.g[used])
 
@@ -66,13 +77,13 @@ DOWN = _without_idle(PLAIN._replace(a=_AVERAGE @ PLAIN.a))  # the output average
 HALVING = _cook_toom(4, 2)._replace(blocks=2)  # 4x4 kernel, stride 2
 DOUBLING = tuple(_cook_toom(m, 2) for m in (3, 4))  # its transpose, by the size of the tile
 
-TILES = 128  # of a block: few enough for a core's cache, enough for large matrix products
+TILES = 128  # number of tiles in a block: few enough for a core's cache, enough for large matrix products
 
 
 def conv(form: Form, x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Images [N, h, w, c] and kernel [k, k, c, o] -> [N, h', w', o], the image being zero outside.
+    """Convolves images [N, h, w, c], zero outside, by a kernel [k, k, c, o]; returns [N, h', w', o].
 
-    k = 3 and h' = h * outputs / step; for `HALVING` k = 4, h is even and h' = h / 2.
+    For `HALVING`, k = 4, h is even and h' = h / 2; for the others, k = 3 and h' = h * outputs / step.
     """
     height, width = (n * len(form.a) // (form.step * form.blocks) for n in x.shape[1:3])
     u, tiles = _transform(form.g, _merge(form, kernel)), _tiles(form, x)
@@ -84,9 +95,10 @@ def conv(form: Form, x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def conv_transpose(g: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The linear transpose of `x -> conv(HALVING, x, kernel)`: [N, h, w, o] and [4, 4, c, o] -> [N, 2h, 2w, c].
+    """Applies the linear transpose of `x -> conv(HALVING, x, kernel)`: [N, h, w, o] -> [N, 2h, 2w, c].
 
-    Each block of 2x2 pixels is read by the 2x2 outputs around it, so that there are (h + 1)(w + 1) of them.
+    The kernel is [4, 4, c, o]. Each block of 2x2 pixels depends on the 2x2 entries of `g` around it, so
+    (h + 1)(w + 1) blocks are computed, of which the outer pixels are cut off.
     """
     (n, h, w, _), c = g.shape, kernel.shape[2]
 
@@ -107,7 +119,7 @@ def conv_transpose(g: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def conv_kernel_gradient(form: Form, x: jax.Array, g: jax.Array) -> jax.Array:
-    """The linear transpose of `kernel -> conv(form, x, kernel)`: images, g [N, h', w', o] -> [k, k, c, o]."""
+    """Applies the linear transpose of `kernel -> conv(form, x, kernel)` to g [N, h', w', o]; returns [k, k, c, o]."""
     (height, width, o), m = g.shape[1:], len(form.a)
     rows, columns = _tiles(form, x)
     channels = x.shape[3] * form.blocks**2
@@ -125,27 +137,29 @@ def conv_kernel_gradient(form: Form, x: jax.Array, g: jax.Array) -> jax.Array:
 
 
 def _transform(matrix: np.ndarray, x: jax.Array) -> jax.Array:
-    """`matrix` in both directions, [n * n, ...] -> [m * m, ...], as one matrix product: XLA:CPU runs that faster than
-    the few additions it stands for."""
+    """Applies `matrix` in both directions, [n * n, ...] -> [m * m, ...].
+
+    It is one matrix product, which XLA:CPU runs faster than the few additions that would do.
+    """
     both = jnp.asarray(np.kron(matrix, matrix), x.dtype)
     return (both @ x.reshape(len(x), -1)).reshape(len(both), *x.shape[1:])
 
 
 def _tiles(form: Form, x: jax.Array) -> tuple[int, int]:
-    """Rows and columns of tiles in one image; the last ones may reach over its edge."""
+    """Returns the numbers of rows and of columns of tiles in one image; the last ones may extend beyond its edge."""
     rows, columns = (-(-n // (form.step * form.blocks)) for n in x.shape[1:3])
     return rows, columns
 
 
 def _outputs(form: Form, products: jax.Array, tiles: tuple[int, int]) -> jax.Array:
-    """Sums of products [points * points, tiles, o] -> images [b, outputs * rows, outputs * columns, o]."""
+    """Returns images [b, outputs * rows, outputs * columns, o] of products [points * points, tiles, o]."""
     (rows, columns), m, o = tiles, len(form.a), products.shape[2]
     y = _transform(form.a, products).reshape(m, m, -1, rows, columns, o).transpose(2, 3, 0, 4, 1, 5)
     return y.reshape(-1, m * rows, m * columns, o)
 
 
 def _inputs(form: Form, x: jax.Array) -> jax.Array:
-    """Images [b, h, w, c] -> their transformed tiles [points * points, tiles, channels]."""
+    """Returns the transformed tiles [points * points, tiles, channels] of images [b, h, w, c]."""
     (rows, columns), step, window = _tiles(form, x), form.step, form.b.shape[1]
     height, width = (form.blocks * (step * n + window - step) for n in (rows, columns))
     x = jnp.pad(x, ((0, 0), (1, height - x.shape[1] - 1), (1, width - x.shape[2] - 1), (0, 0)))
@@ -161,7 +175,7 @@ def _inputs(form: Form, x: jax.Array) -> jax.Array:
 
 
 def _merge(form: Form, kernel: jax.Array) -> jax.Array:
-    """[k, k, c, o] -> one row for each input that an output reads: [k * k, c, o], or [4, 4 * c, o] of blocks."""
+    """Reshapes a kernel [k, k, c, o] to one row for each input of an output: [k * k, c, o], of blocks [4, 4 * c, o]."""
     k, _, c, o = kernel.shape
     n = k // form.blocks
     kernel = kernel.reshape(n, form.blocks, n, form.blocks, c, o).transpose(0, 2, 1, 3, 4, 5)
@@ -169,6 +183,6 @@ def _merge(form: Form, kernel: jax.Array) -> jax.Array:
 
 
 def _split(x: jax.Array, tiles: int) -> jax.Array:
-    """[N, ...] -> [blocks, images, ...], of images with so many tiles each."""
+    """Splits [N, ...] into [blocks, images, ...], where each image has `tiles` tiles."""
     images = max(d for d in range(1, max(1, min(TILES // tiles, len(x))) + 1) if len(x) % d == 0)
     return x.reshape(len(x) // images, images, *x.shape[1:])

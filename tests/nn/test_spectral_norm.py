@@ -162,5 +162,5 @@ def test_power_iteration_of_no_steps_changes_nothing():
 
 
 def test_spectral_norm_refuses_no_steps():
-    with pytest.raises(UserError, match="n_steps >= 1, not 0"):
+    with pytest.raises(UserError, match="n_steps is 0: it must be at least 1"):
         normalize(*start(0), n_steps=0)
