@@ -52,7 +52,10 @@ def test_command_trains_resumes_refuses_and_samples(command, tmp_path):
         (["--folder=nowhere"], "'nowhere' of the data source 'folder' does not exist"),
         (["--config=configs/mnist.py", "--config.eval.features=inception"], "set eval.inception_path"),
         (["--out=x.png"], "--out does not apply to --mode=evaluate"),
-        (["--config=configs/mnist.py", "--config.data.split=test"], "--config.data.split does not apply to --mode=evaluate of a run"),
+        (
+            ["--config=configs/mnist.py", "--config.data.split=test"],
+            "--config.data.split does not apply to --mode=evaluate of a run",
+        ),
         (["--workdir="], "--workdir is missing: name the directory of the run, or --folder together with --config"),
     ):
         code, _, err = command("--mode=evaluate", *arguments)

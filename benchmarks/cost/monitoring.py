@@ -105,7 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.cost.monitoring", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("--config", default="configs/mnist.py")
+    parser.add_argument("--config", default="configs/mnist_unconditional.py")
     parser.add_argument("--pairs", type=int, default=40, help="of turns of the compiled step")
     parser.add_argument("--steps", type=int, default=10, help="in a turn")
     parser.add_argument("--loop_pairs", type=int, default=30, help="of turns of the whole loop; 0: none")

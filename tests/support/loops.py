@@ -26,9 +26,9 @@ def assert_same_state(a, b):
     jax.tree.map(assert_array_equal, jax.device_get(a), jax.device_get(b))
 
 
-# The same from the command line, with the demo's configuration.
+# The same from the command line, with a configuration of `configs/`.
 FLAGS = [
-    "--config=configs/mnist.py",
+    "--config=configs/mnist_unconditional.py",
     "--config.model.architecture=mlp",
     "--config.data.name=digits",
     "--config.data.image_size=8",

@@ -15,7 +15,7 @@ from jaxgan.monitor.curves import read_metrics
 COMMON = ["--config.train.num_steps=40", "--config.train.log_every=1", "--config.train.checkpoint_every=10"]
 SCORES = ["--config.eval.num_samples=64", "--config.eval.num_real=256"]
 SMALL = ["--config.train.batch_size=8", "--config.model.base_features=4", "--config.train.sample_every=0"]
-CONFIG = Path(__file__).resolve().parents[2] / "configs" / "mnist.py"
+CONFIG = Path(__file__).resolve().parents[2] / "configs" / "mnist_unconditional.py"
 SIGNALED = Path(__file__).resolve().parents[1] / "support" / "signaled.py"
 GAMES = {
     "mlp": ["--config.model.architecture=mlp", "--config.data.name=digits", "--config.data.image_size=8"],
