@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS ?= dev
 
-.PHONY: setup demo test test-quick test-optimized test-release lint parity bench techniques ablation torch clean
+.PHONY: setup demo test test-quick test-optimized test-release lint docs parity bench techniques ablation torch clean
 
 setup: $(VENV)/.$(EXTRAS)
 
@@ -37,6 +37,11 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+# The site is in docs/_build/html. Nothing is downloaded but packages, and a warning is an error.
+docs: setup
+	$(BIN)/python -c 'import myst_parser, sphinx_book_theme' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 parity: setup torch
 	$(BIN)/python -m benchmarks.parity.run

@@ -5,11 +5,12 @@ import inspect
 from pathlib import Path
 
 from jaxgan.config.config import SECTIONS, TYPES, Config
-from jaxgan.config.fields import type_name
+from jaxgan.config.fields import rule_of, type_name
 
 INTRODUCTION = """# Configuration reference
 
-Every key of a configuration: its type, its default and its meaning. This page is made from the dataclasses in `jaxgan/config/`.
+Every key of a configuration: its meaning, type, default and what is allowed. This page is made from the dataclasses in
+`jaxgan/config/`; `python -m jaxgan.main --keys WORD` prints the keys that a word fits.
 
 Set a key on the command line, after `--config=FILE`:
 
@@ -29,23 +30,27 @@ An unknown key or a value that cannot work is refused with a sentence that says 
 
 
 def write(directory: Path) -> None:
-    """Writes the page, unless it is there already as it should be, so that Sphinx reads it again only after a change."""
+    """Writes the page where it has changed, so that Sphinx reads it again only then."""
     path, text = directory / "configuration.md", configuration()
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
 
 
 def configuration() -> str:
-    """The page as Markdown text."""
-    seed = next(f for f in dataclasses.fields(Config) if f.name == "seed")
-    parts = [INTRODUCTION, _key("seed", seed)]
+    """Returns the page as Markdown."""
+    parts = [
+        INTRODUCTION,
+        "## seed\n",
+        *(_key(f.name, f) for f in dataclasses.fields(Config) if f.name not in SECTIONS),
+    ]
     for name, section in SECTIONS.items():
         parts.append(f"## {name}\n\n{inspect.getdoc(section)}\n")
         parts += [_key(f"{name}.{f.name}", f) for f in dataclasses.fields(section)]
     return "\n".join(parts)
 
 
-def _key(key: str, field: dataclasses.Field) -> str:
-    default = field.default if field.default is not dataclasses.MISSING else field.default_factory()
-    meaning = field.metadata.get("meaning", "").replace("\n", " ")
-    return f"[`{key}`]{{#{key}}}\n: {type_name(TYPES[key])}; default `{default!r}`. {meaning}\n"
+def _key(name: str, field: dataclasses.Field) -> str:
+    rule = rule_of(field)
+    names = ", ".join(f"`{value}`" for value in rule.allowed)
+    kind = f"one of {names}" if names else f"{type_name(TYPES[name])} {rule.bounds()}".rstrip()
+    return f"[`{name}`]{{#{name}}}\n: {rule.meaning}\n\n  *{kind[0].upper()}{kind[1:]}; default `{field.default!r}`.*\n"

@@ -1,6 +1,6 @@
-"""Writes the Markdown table of a benchmark's results: `python -m benchmarks.speed.table [--readme]`.
+"""Prints the Markdown tables of a benchmark's results: `python -m benchmarks.speed.table [--write]`.
 
-With `--readme` it goes to where README shows it, between the two lines of `MARKERS`.
+With `--write` they replace what stands between the two lines of `MARKERS` in docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from benchmarks.games import BATCH_SIZE, GAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "speed" / "results.json"
-README = ROOT / "README.md"
-MARKERS = ("<!-- benchmarks: made by `python -m benchmarks.speed.table --readme` -->", "<!-- /benchmarks -->")
+PAGE = ROOT / "docs" / "benchmarks.md"
+MARKERS = ("<!-- benchmarks: made by `python -m benchmarks.speed.table --write` -->", "<!-- /benchmarks -->")
 
 SIDES = {
     "jaxgan": "jaxgan",
@@ -135,7 +135,7 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def between_markers(text: str) -> str | None:
-    """What stands between the markers of a README, or None if they are not there."""
+    """Returns what stands between the markers of a page, or None if they are not there."""
     start, rest = text.partition(MARKERS[0])[1:]
     inside, end, _ = rest.partition(MARKERS[1])
     return inside.strip("\n") if start and end else None
@@ -143,19 +143,21 @@ def between_markers(text: str) -> str | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.table", description="The table of the results.")
-    parser.add_argument("--readme", action="store_true", help="put it into README.md, between its markers")
+    parser.add_argument("--write", action="store_true", help="put it into docs/benchmarks.md, between its markers")
     arguments = parser.parse_args()
     if not RESULTS.exists():
         parser.exit(2, f"{RESULTS} is not there: make bench makes it.\n")
     table = render(json.loads(RESULTS.read_text()))
-    if not arguments.readme:
+    if not arguments.write:
         print(table)
         return
-    text = README.read_text()
+    text = PAGE.read_text()
     if between_markers(text) is None:
-        parser.exit(2, f"README.md has no place for the table: give it the lines {MARKERS[0]} and {MARKERS[1]}.\n")
+        parser.exit(
+            2, f"docs/benchmarks.md has no place for the table: give it the lines {MARKERS[0]} and {MARKERS[1]}.\n"
+        )
     before, rest = text.split(MARKERS[0])
-    README.write_text(f"{before}{MARKERS[0]}\n{table}\n{MARKERS[1]}{rest.split(MARKERS[1])[1]}")
+    PAGE.write_text(f"{before}{MARKERS[0]}\n{table}\n{MARKERS[1]}{rest.split(MARKERS[1])[1]}")
 
 
 if __name__ == "__main__":
