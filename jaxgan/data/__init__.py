@@ -1,8 +1,9 @@
-"""Data: sources of examples, and batches of them as pure functions of seed and number."""
+"""Reads data sets, and makes batches of them as pure functions of seed and number."""
 
+from jaxgan.data.arrays import as_source, from_arrays
 from jaxgan.data.pipeline import batch_indices, check_range, make_batch, prefetch, to_floats
 from jaxgan.data.source import Source
-from jaxgan.data.sources import SOURCES, as_source, choose, from_arrays, load, synthetic_modes
+from jaxgan.data.sources import SOURCES, choose, load, synthetic_modes
 
 __all__ = [
     "SOURCES",

@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from jaxgan.data.images import Form
+
 MEMORY_LIMIT = 4 * 2**30  # bytes; decoded images beyond this are read from disk batch by batch
 THREADS = min(8, os.cpu_count() or 1)  # that decode images
 CHUNK = 1024  # examples per read when a whole source is gone through
+SHOWN_CLASSES = 5  # in a summary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +26,9 @@ class Request:
     name: str
     split: str
     data_dir: str
-    image_size: int
+    form: Form
     on_bad_image: str
+    labels: str
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -124,13 +128,21 @@ class Source:
       labels: int32 `[N]`, zeros where the source has none.
       class_names: one name per class, in the labels' order; empty where the source has no labels.
       examples: uint8 `[N, H, W, C]` or float32 `[N, ...]` in memory, or the same streamed from disk or stacked.
-      resized: bool `[N]`, whether an image was cropped or resampled from another size; None where it is not known.
+      left_out: numbers of files or examples that are not among these, each with the reason.
+      notes: what was decided when they were read, in words.
+      unit: what is counted, "files" or "examples".
+      cropped: float `[N]`, the share of each image that was cut off; None if none was.
+      resized: bool `[N]`, whether each image had another size; None if none had.
     """
 
     name: str
     labels: np.ndarray = dataclasses.field(repr=False)
     class_names: tuple[str, ...] = dataclasses.field(repr=False)
     examples: np.ndarray | Streamed | Stacked = dataclasses.field(repr=False)
+    left_out: tuple[tuple[int, str], ...] = dataclasses.field(default=(), repr=False)
+    notes: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+    unit: str = dataclasses.field(default="examples", repr=False)
+    cropped: np.ndarray | None = dataclasses.field(default=None, repr=False)
     resized: np.ndarray | None = dataclasses.field(default=None, repr=False)
 
     def __len__(self) -> int:
@@ -159,16 +171,55 @@ class Source:
             return np.take(self.examples, positions, axis=0)
         return self.examples[positions]
 
-    def take(self, positions: np.ndarray) -> "Source":
-        """A source of these examples only."""
+    def take(self, positions: np.ndarray, why: str = "set aside") -> "Source":
+        """A source of these examples only; `why` says in the summary what the others are."""
         stored = self.examples
-        taken = stored[positions] if isinstance(stored, np.ndarray) else stored.take(positions)
-        resized = None if self.resized is None else self.resized[positions]
-        return dataclasses.replace(self, labels=self.labels[positions], examples=taken, resized=resized)
+        dropped = len(self) - len(positions)
+        return dataclasses.replace(
+            self,
+            labels=self.labels[positions],
+            examples=stored[positions] if isinstance(stored, np.ndarray) else stored.take(positions),
+            left_out=(*self.left_out, (dropped, why)) if dropped > 0 else self.left_out,
+            cropped=None if self.cropped is None else self.cropped[positions],
+            resized=None if self.resized is None else self.resized[positions],
+        )
 
     def spread(self, count: int) -> "Source":
         """`count` examples at even distances: where they are sorted by class, the first would be of one class only."""
-        return self.take(np.arange(count) * len(self) // count) if count < len(self) else self
+        if count >= len(self):
+            return self
+        return self.take(np.arange(count) * len(self) // count, f"more than the {count:,} asked for")
+
+    @property
+    def summary(self) -> str:
+        """One line that accounts for every file or example, with the numbers of each class and what was decided.
+
+        Such as "1,432 files seen, 1,420 used: 9 not images (.txt 6, .heic 3), 3 skipped as damaged; 3 classes: cat 700,
+        dog 500, owl 220".
+        """
+        seen = len(self) + sum(number for number, _ in self.left_out)
+        why = ", ".join(f"{number:,} {reason}" for number, reason in self.left_out)
+        line = f"{seen:,} {self.unit} seen, {len(self):,} used" + (f": {why}" if why else "")
+        parts = [line, self._classes(), *self.notes]
+        if self.cropped is not None and (cut := self.cropped[self.cropped > 0]).size:
+            which = "all" if len(cut) == len(self) else f"{len(cut):,}"
+            parts.append(
+                f"{which} cropped to {self.shape[0]}x{self.shape[1]}'s proportions, which loses {cut.mean():.0%} of "
+                "their pixels on average (data.fit=pad or stretch keeps them)"
+            )
+        return "; ".join(parts)
+
+    def _classes(self) -> str:
+        if not self.labelled:
+            return "no classes"
+        counts = np.bincount(self.labels, minlength=len(self.class_names))
+        present = np.flatnonzero(counts)
+        each = [f"{self.class_names[i][:40]} {counts[i]:,}" for i in present[:SHOWN_CLASSES]]
+        others = [f"and {len(present) - SHOWN_CLASSES:,} others"] if len(present) > SHOWN_CLASSES else []
+        total = f"{len(self.class_names):,} classes" if len(self.class_names) > 1 else "1 class"
+        if len(present) < len(self.class_names):
+            total = f"{len(present):,} of {total}"
+        return f"{total}: {', '.join([*each, *others])}"
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
 """Data sets that TFDS has prepared on disk as array_record: read without TensorFlow, never downloaded."""
 
+import dataclasses
 import difflib
 import hashlib
 import re
@@ -10,7 +11,17 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from jaxgan.data.images import flatten, open_image, resize, with_channels
+from jaxgan.data.images import (
+    Form,
+    deep_values,
+    flatten,
+    lost_by_cropping,
+    open_image,
+    resize,
+    to_bytes,
+    white_of,
+    with_channels,
+)
 from jaxgan.data.source import CHUNK, Request, Source, Streamed, first_line
 from jaxgan.errors import UnknownSplitError, UserError
 
@@ -27,46 +38,74 @@ def prepared(request: Request) -> Source:
     """
     builder = _builder(request)
     image, label = _features(builder, request.name)
-    name, size = f"tfds/{request.name}", request.image_size
+    name, form = f"tfds/{request.name}", request.form
     reader = _Reader(builder, request)
-    channels = 1 if image.shape[-1] == 1 else 3
-    height, width = (size, size) if size else image.shape[:2]
+    channels = form.channels or (1 if image.shape[-1] == 1 else 3)
+    height, width = image.shape[:2]
     measure = height is None or width is None
+    deep = np.dtype(image.np_dtype) != np.uint8
     class_names = tuple(label.names) if label else ()
-    labels, sizes = np.zeros(len(reader), np.int32), set()
+    labels, sizes = np.zeros(len(reader), np.int32), np.tile(np.array([height or 0, width or 0]), (len(reader), 1))
+    largest = 0.0
     contents = hashlib.sha256()
-    if not (label or measure):  # then nothing is read here, and the files stand for what is in them
+    look = bool(label) or (measure and form.size is None) or deep
+    if not look:  # then nothing is read here, and the files stand for what is in them
         contents.update(reader.files().encode())
-    # One pass over the encoded examples; their pixels are not decoded.
-    for start in range(0, len(reader) if label or measure else 0, CHUNK):
+    # One pass over the encoded examples; only pixels of 16 bits are decoded, for the largest of all.
+    for start in range(0, len(reader) if look else 0, CHUNK):
         batch = reader.fetch(list(range(start, min(start + CHUNK, len(reader)))))
-        for example in batch:
+        for i, example in enumerate(batch, start):
             contents.update(hashlib.sha256(example["image"]).digest())
+            if measure:
+                sizes[i] = open_image(example["image"]).size[::-1]
+            if deep:
+                largest = max(largest, _largest(example["image"]))
         if label:
             labels[start : start + CHUNK] = [example["label"] for example in batch]
-        if measure:
-            sizes |= {open_image(example["image"]).size for example in batch}
         logging.log_every_n_seconds(logging.INFO, "read %d of %d labels", 10, start, len(reader))
-    if len(sizes) > 1:
-        raise UserError(f"The images of {name} come in {len(sizes)} sizes: set an image_size above 0.")
-    if sizes:
-        width, height = sizes.pop()
+    if form.size is None:
+        if len(different := np.unique(sizes, axis=0)) > 1:
+            raise UserError(f"The images of {name} come in {len(different)} sizes: set a data.image_size above 0.")
+        height, width = sizes[0].tolist()
+        form = dataclasses.replace(form, size=(height, width))
+    size, white = form.size, white_of(largest)
+    assert size is not None
     if (labels < 0).any():  # TFDS marks withheld labels by -1
         logging.warning("%s %s has examples without a label: treated as unlabelled", name, request.split)
         labels, class_names = np.zeros(len(reader), np.int32), ()
 
     def decode(example: dict[str, Any]) -> np.ndarray:
         try:
-            pixels = flatten(open_image(example["image"]))
+            image = open_image(example["image"])
+            values = deep_values(image, example["image"], turned=False)
+            pixels = flatten(image, form.background, channels == 4) if values is None else to_bytes(values, white)
         except Exception as error:  # Pillow's decoders raise nearly anything on broken data
             raise UserError(
                 f"An image of {name} cannot be decoded ({first_line(error)}); {_remedy(request)}."
             ) from None
-        return with_channels(resize(pixels, size) if size else pixels, channels)
+        return with_channels(resize(pixels, size, form.fit, form.background), channels, form.background)
 
-    shape = (height, width, channels)
-    streamed = Streamed(reader.fetch, decode, np.arange(len(reader)), shape, contents.hexdigest())
-    return Source(name, labels, class_names, streamed)
+    if form != Form(size) or deep:
+        contents.update(repr((form, white)).encode())
+    streamed = Streamed(reader.fetch, decode, np.arange(len(reader)), (*size, channels), contents.hexdigest())
+    known = bool((sizes > 0).all())
+    return Source(
+        name,
+        labels,
+        class_names,
+        streamed,
+        notes=(f"16-bit pixels up to {largest:g}, of which {white:g} is white",) if deep else (),
+        cropped=lost_by_cropping(sizes[:, 0], sizes[:, 1], size) if known and form.fit == "crop" else None,
+        resized=(sizes != size).any(axis=1) if known else None,
+    )
+
+
+def _largest(encoded: bytes) -> float:
+    try:
+        values = deep_values(open_image(encoded), encoded, turned=False)
+    except Exception:  # said once it is decoded to be used
+        return 0.0
+    return 0.0 if values is None else float(values[..., :3].max())
 
 
 class _Reader:
