@@ -112,7 +112,8 @@ def main() -> None:
     args = parser.parse_args()
     config = as_config(load_file(args.config))
     config = dataclasses.replace(config, eval=dataclasses.replace(config.eval, every=0), monitor=ON)
-    shape = (config.data.image_size, config.data.image_size, 1)
+    assert config.data.form.size
+    shape = (*config.data.form.size, 1)
     on, off, bare = Jaxgan(config, shape), Jaxgan(config, shape, layers=False), Jaxgan(config, shape, only=LOSSES)
     for side in (on, off, bare):
         side.warm_up()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import flax.linen as nn
@@ -74,9 +74,36 @@ class Architecture(NamedTuple):
     lacks: tuple[str, ...] = ()
 
 
+def check_sides(name: str, sizes: Mapping[int, int], shape: Sequence[int]) -> None:
+    """Refuses images that an architecture has no layout for.
+
+    The smaller side chooses the layout. The larger side is made of proportionally longer maps, so it must be halved as
+    often without a rest.
+
+    Args:
+      name: of the architecture.
+      sizes: the smaller side in pixels -> how many times the networks halve it.
+      shape: of one example.
+
+    Raises:
+      UserError: the examples are no images, or have another side.
+    """
+    sides = tuple(shape[:2])
+    if len(shape) == 3 and min(sides) in sizes and max(sides) % 2 ** sizes[min(sides)] == 0:
+        return
+    allowed = ", ".join(map(str, sizes))
+    more = ""
+    if len(shape) == 3 and min(sides) in sizes:
+        more = f", and the larger side beside {min(sides)} a multiple of {2 ** sizes[min(sides)]}"
+    raise UserError(
+        f"model.architecture {name!r} cannot make examples of shape {'x'.join(map(str, shape))}: data.image_size must "
+        f"be one of {allowed}, or height and width of which the smaller is one of these{more}."
+    )
+
+
 def check_residual(
     name: str,
-    sizes: Collection[int],
+    sizes: Mapping[int, int],
     shape: Sequence[int],
     channel_multipliers: Sequence[int],
     g_kernel_sizes: Sequence[int],
@@ -85,15 +112,10 @@ def check_residual(
     """Refuses examples and settings for which a residual architecture has no layout.
 
     Raises:
-      UserError: the examples are not square images of a size in `sizes`, a list of widths is given, or kernels are not
-        3x3. The configuration's default (4,) is meant for `dcgan` and stands for 3x3 here.
+      UserError: `check_sides` refuses the shape, a list of widths is given, or kernels are not 3x3. The configuration's
+        default (4,) is meant for `dcgan` and stands for 3x3 here.
     """
-    if len(shape) != 3 or shape[0] != shape[1] or shape[0] not in sizes:
-        what = "x".join(map(str, shape))
-        raise UserError(
-            f"model.architecture {name!r} cannot make examples of shape {what}: data.image_size must be one of "
-            f"{', '.join(map(str, sizes))}."
-        )
+    check_sides(name, sizes, shape)
     if channel_multipliers:
         raise UserError(
             f"model.channel_multipliers is {tuple(channel_multipliers)}, but the two networks of {name} have no "

@@ -37,7 +37,7 @@ LAYOUTS = {
 ATTENDED = {64: 32, 128: 64}
 INIT = nn.initializers.orthogonal()
 
-check = partial(check_residual, "biggan", LAYOUTS)
+check = partial(check_residual, "biggan", {size: layout.halved for size, layout in LAYOUTS.items()})
 
 
 class Generator(nn.Module):
@@ -72,21 +72,23 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array, label: jax.Array | None = None, *, train: bool) -> jax.Array:
-        first, *widths = (self.base_features * m for m in LAYOUTS[self.shape[0]].generator)
+        first, *widths = (self.base_features * m for m in LAYOUTS[min(self.shape[:2])].generator)
+        rows, columns = (side >> len(widths) for side in self.shape[:2])
         common: dict[str, Any] = {"spectral_norm": self.spectral_norm, "dtype": self.dtype, "kernel_init": INIT}
         z, *parts = self._parts(z, len(widths))
         z, y = condition(self, z, label, train=train)
         if y is not None:  # without spectral norm, as in the article, so that classes may differ freely
             y = Dense(self.embedding_dim, False, dtype=self.dtype, kernel_init=INIT, name="embedding")(y, train=train)
             parts = [jnp.concatenate([y, part.astype(y.dtype)], -1) for part in parts]
-        x = Dense(4 * 4 * first, **common)(z, train=train).reshape(-1, 4, 4, first)
+        x = Dense(rows * columns * first, **common)(z, train=train)
+        x = x.reshape(-1, rows, columns, first)
         for features, part in zip(widths, parts, strict=True):
-            early = 2 * x.shape[1] <= ATTENDED.get(self.shape[0], 0)
+            early = 2 * min(x.shape[1:3]) <= ATTENDED.get(min(self.shape[:2]), 0)
             block = Block(
                 features, "up", batch_norm=self.batch_norm, axis_name=self.axis_name, feeds_attention=early, **common
             )
             x = block(x, part, train=train)
-            if x.shape[1] == ATTENDED.get(self.shape[0]):
+            if min(x.shape[1:3]) == ATTENDED.get(min(self.shape[:2])):
                 x = SelfAttention(**common)(x, train=train)
         x = nn.relu(BatchNorm(self.axis_name, self.dtype)(x, train=train) if self.batch_norm else x)
         x = Conv(self.shape[-1], 3, **common)(x, train=train)
@@ -125,7 +127,8 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> DOutput:
-        size, layout = x.shape[1], LAYOUTS[x.shape[1]]
+        size = min(x.shape[1:3])
+        layout = LAYOUTS[size]
         common: dict[str, Any] = {"spectral_norm": self.spectral_norm, "dtype": self.dtype, "kernel_init": INIT}
         x = see_label(self, x, label, train=train)
         for i, multiplier in enumerate(layout.discriminator):
@@ -136,11 +139,11 @@ class Discriminator(nn.Module):
                 i == 0,
                 self.batch_norm,
                 axis_name=self.axis_name,
-                feeds_attention=x.shape[1] > ATTENDED.get(size, size),
+                feeds_attention=min(x.shape[1:3]) > ATTENDED.get(size, size),
                 **common,
             )
             x = block(x, train=train)
-            if x.shape[1] == ATTENDED.get(size):
+            if min(x.shape[1:3]) == ATTENDED.get(size):
                 x = SelfAttention(**common)(x, train=train)
         x = nn.relu(BatchNorm(self.axis_name, self.dtype)(x, train=train) if self.batch_norm else x)
         features = widen(see_batch(self, x, train=train)).sum((1, 2))

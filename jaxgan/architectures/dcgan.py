@@ -12,12 +12,21 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.architectures.base import OUTPUT_ACTIVATIONS, DOutput, condition, read_out, see_batch, see_label, widen
+from jaxgan.architectures.base import (
+    OUTPUT_ACTIVATIONS,
+    DOutput,
+    check_sides,
+    condition,
+    read_out,
+    see_batch,
+    see_label,
+    widen,
+)
 from jaxgan.errors import UserError
 from jaxgan.nn.layers import Conv, ConvTranspose, Dense
 from jaxgan.nn.norm import BatchNorm, batch_norm
 
-# Image size -> size of the smallest feature map. Each layer of G doubles the size, each layer of D halves it.
+# Smaller side of the images -> that of the smallest feature map. Each layer of G doubles it, each layer of D halves it.
 SMALLEST = {28: 7, 32: 4, 64: 4, 128: 4}
 
 
@@ -51,25 +60,20 @@ def check(
     """Refuses examples and settings that DCGAN does not support.
 
     Raises:
-      UserError: the examples are not square images of a size in `SMALLEST`, or a list does not have one entry for each
-        layer.
+      UserError: `check_sides` refuses the shape, or a list does not have one entry for each layer.
     """
-    if len(shape) != 3 or shape[0] != shape[1] or shape[0] not in SMALLEST:
-        what = "x".join(map(str, shape))
-        raise UserError(
-            f"model.architecture 'dcgan' cannot make examples of shape {what}: data.image_size must be one of "
-            f"{', '.join(map(str, SMALLEST))}."
-        )
-    layers = num_layers(shape[0])
+    check_sides("dcgan", {size: num_layers(size) for size in SMALLEST}, shape)
+    size = min(shape[:2])
+    layers = num_layers(size)
     if len(channel_multipliers) not in (0, layers):
         raise UserError(
-            f"model.channel_multipliers has {len(channel_multipliers)} entries, but dcgan at {shape[0]} pixels has "
-            f"{layers} layers: give {layers}, or none for the default {multipliers(shape[0], ())}."
+            f"model.channel_multipliers has {len(channel_multipliers)} entries, but dcgan at {size} pixels has "
+            f"{layers} layers: give {layers}, or none for the default {multipliers(size, ())}."
         )
     for name, sizes in (("g_kernel_sizes", g_kernel_sizes), ("d_kernel_sizes", d_kernel_sizes)):
         if len(sizes) not in (1, layers):
             raise UserError(
-                f"model.{name} has {len(sizes)} entries, but dcgan at {shape[0]} pixels has {layers} layers: "
+                f"model.{name} has {len(sizes)} entries, but dcgan at {size} pixels has {layers} layers: "
                 f"give one for all or {layers}."
             )
 
@@ -96,8 +100,9 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array, label: jax.Array | None = None, *, train: bool) -> jax.Array:
-        size, channels = SMALLEST[self.shape[0]], self.shape[-1]
-        widths = [self.base_features * m for m in multipliers(self.shape[0], self.channel_multipliers)]
+        height, width, channels = self.shape
+        widths = [self.base_features * m for m in multipliers(min(height, width), self.channel_multipliers)]
+        rows, columns = height >> len(widths), width >> len(widths)
         # Batch norm subtracts a bias again, so its gradient is rounding noise, which Adam would turn into full steps.
         bias = not self.batch_norm
 
@@ -106,8 +111,8 @@ class Generator(nn.Module):
 
         common: dict[str, Any] = {"spectral_norm": self.spectral_norm, "dtype": self.dtype}
         z, y = condition(self, z, label, train=train)
-        x = Dense(size * size * widths[-1], use_bias=bias, **common)(z, train=train)
-        x = activate(x.reshape(-1, size, size, widths[-1]))
+        x = Dense(rows * columns * widths[-1], use_bias=bias, **common)(z, train=train)
+        x = activate(x.reshape(-1, rows, columns, widths[-1]))
         *hidden, last = per_layer(self.kernel_sizes, len(widths))
         for features, kernel_size in zip(reversed(widths[:-1]), hidden, strict=True):
             x = activate(ConvTranspose(features, kernel_size, 2, use_bias=bias, **common)(x, train=train))
@@ -137,7 +142,7 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> DOutput:
-        widths = [self.base_features * m for m in multipliers(x.shape[1], self.channel_multipliers)]
+        widths = [self.base_features * m for m in multipliers(min(x.shape[1:3]), self.channel_multipliers)]
         kernel_sizes = per_layer(self.kernel_sizes, len(widths))
         x = see_label(self, x, label, train=train)
         for i, (features, kernel_size) in enumerate(zip(widths, kernel_sizes, strict=True)):

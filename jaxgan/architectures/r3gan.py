@@ -44,12 +44,14 @@ def check(
     d_kernel_sizes: Sequence[int],
 ) -> None:
     """Refuses what `check_residual` refuses, except that a list with one width for each size of the maps is allowed."""
-    check_residual("r3gan", MULTIPLIERS, shape, (), g_kernel_sizes, d_kernel_sizes)
-    expected = len(MULTIPLIERS[shape[0]])
+    halved = {size: len(multipliers) - 1 for size, multipliers in MULTIPLIERS.items()}
+    check_residual("r3gan", halved, shape, (), g_kernel_sizes, d_kernel_sizes)
+    size = min(shape[:2])
+    expected = len(MULTIPLIERS[size])
     if len(channel_multipliers) not in (0, expected):
         raise UserError(
-            f"model.channel_multipliers has {len(channel_multipliers)} entries, but r3gan at {shape[0]} pixels has "
-            f"maps of {expected} sizes: give {expected}, or none for the default {MULTIPLIERS[shape[0]]}."
+            f"model.channel_multipliers has {len(channel_multipliers)} entries, but r3gan at {size} pixels has "
+            f"maps of {expected} sizes: give {expected}, or none for the default {MULTIPLIERS[size]}."
         )
 
 
@@ -117,11 +119,12 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array, label: jax.Array | None = None, *, train: bool) -> jax.Array:
-        *larger, smallest = widths(self, self.shape[0])
+        *larger, smallest = widths(self, min(self.shape[:2]))
         conv = partial(Conv, kernel_size=1, use_bias=False, dtype=self.dtype, kernel_init=INIT)
         z, _ = condition(self, z, label, train=train, embedding_init=INIT)
         scale = Dense(smallest, use_bias=False, dtype=self.dtype, kernel_init=INIT)(z, train=train)
-        basis = self.param("basis", nn.initializers.normal(1.0), (4, 4, smallest), jnp.float32)
+        rows, columns = (side >> len(larger) for side in self.shape[:2])
+        basis = self.param("basis", nn.initializers.normal(1.0), (rows, columns, smallest), jnp.float32)
         x = basis[None].astype(scale.dtype) * scale[:, None, None]
         x = blocks(x, 1 + len(larger), self.dtype, train)
         for features in reversed(larger):
@@ -155,7 +158,7 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> DOutput:
-        first, *smaller = widths(self, x.shape[1])
+        first, *smaller = widths(self, min(x.shape[1:3]))
         conv = partial(Conv, kernel_size=1, use_bias=False, dtype=self.dtype, kernel_init=INIT)
         x = see_label(self, x, label, train=train)
         x = blocks(conv(first)(x, train=train), 1 + len(smaller), self.dtype, train)
@@ -165,7 +168,9 @@ class Discriminator(nn.Module):
                 x = conv(features)(x, train=train)
             x = blocks(x, 1 + len(smaller), self.dtype, train)
         x = widen(see_batch(self, x, train=train))
-        basis = self.param("basis", nn.initializers.normal(1 / 4), (4, 4, x.shape[-1]), jnp.float32)
+        basis = self.param(
+            "basis", nn.initializers.normal(1 / math.sqrt(x.shape[1] * x.shape[2])), x.shape[1:], jnp.float32
+        )
         summed = (x * basis[None]).sum((1, 2))
         # As in the authors' program, so that the product with the embedding does not grow with the width.
         product_init = nn.initializers.variance_scaling(1 / x.shape[-1], "fan_in", "normal")

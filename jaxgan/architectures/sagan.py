@@ -26,7 +26,7 @@ from jaxgan.nn.layers import Conv, Dense
 from jaxgan.nn.norm import BatchNorm
 
 SIZES = (32, 64, 128)
-check = partial(check_residual, "sagan", SIZES)
+check = partial(check_residual, "sagan", {size: LAYOUTS[size].halved for size in SIZES})
 
 
 def attended(image_size: int) -> int:
@@ -57,17 +57,19 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array, label: jax.Array | None = None, *, train: bool) -> jax.Array:
-        first, *widths = (self.base_features * m for m in LAYOUTS[self.shape[0]].generator)
+        first, *widths = (self.base_features * m for m in LAYOUTS[min(self.shape[:2])].generator)
+        rows, columns = (side >> len(widths) for side in self.shape[:2])
         common: dict[str, Any] = {"spectral_norm": self.spectral_norm, "dtype": self.dtype}
         z, y = condition(self, z, label, train=train)
-        x = Dense(4 * 4 * first, **common, kernel_init=INIT)(z, train=train).reshape(-1, 4, 4, first)
+        x = Dense(rows * columns * first, **common, kernel_init=INIT)(z, train=train)
+        x = x.reshape(-1, rows, columns, first)
         for features in widths:
-            early = 2 * x.shape[1] <= attended(self.shape[0])
+            early = 2 * min(x.shape[1:3]) <= attended(min(self.shape[:2]))
             block = Block(
                 features, "up", batch_norm=self.batch_norm, axis_name=self.axis_name, feeds_attention=early, **common
             )
             x = block(x, y, train=train)
-            if x.shape[1] == attended(self.shape[0]):
+            if min(x.shape[1:3]) == attended(min(self.shape[:2])):
                 x = SelfAttention(**common, kernel_init=INIT)(x, train=train)
         x = nn.relu(BatchNorm(self.axis_name, self.dtype)(x, train=train) if self.batch_norm else x)
         x = Conv(self.shape[-1], 3, **common, kernel_init=INIT)(x, train=train)
@@ -96,7 +98,8 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> DOutput:
-        size, layout = x.shape[1], LAYOUTS[x.shape[1]]
+        size = min(x.shape[1:3])
+        layout = LAYOUTS[size]
         common: dict[str, Any] = {"spectral_norm": self.spectral_norm, "dtype": self.dtype}
         x = see_label(self, x, label, train=train)
         for i, multiplier in enumerate(layout.discriminator):
@@ -107,11 +110,11 @@ class Discriminator(nn.Module):
                 i == 0,
                 self.batch_norm,
                 axis_name=self.axis_name,
-                feeds_attention=x.shape[1] > attended(size),
+                feeds_attention=min(x.shape[1:3]) > attended(size),
                 **common,
             )
             x = block(x, train=train)
-            if way and x.shape[1] == attended(size):
+            if way and min(x.shape[1:3]) == attended(size):
                 x = SelfAttention(**common, kernel_init=INIT)(x, train=train)
         x = nn.relu(BatchNorm(self.axis_name, self.dtype)(x, train=train) if self.batch_norm else x)
         features = widen(see_batch(self, x, train=train)).sum((1, 2))

@@ -41,6 +41,11 @@ class Layout(NamedTuple):
     discriminator: tuple[int, ...]
     halvings: int
 
+    @property
+    def halved(self) -> int:
+        """How often the images are halved by either network."""
+        return max(len(self.generator) - 1, self.halvings)
+
 
 # Image size -> layout. The article has 32 (table 4, `base_features` 128), 48 (table 5, 64) and 128 (table 6, 64). 64 is
 # the layout of the authors' program, https://github.com/pfnet-research/sngan_projection. 28 is that of 32 with maps
@@ -54,7 +59,7 @@ LAYOUTS = {
 }
 
 
-check = partial(check_residual, "sngan_resnet", LAYOUTS)
+check = partial(check_residual, "sngan_resnet", {size: layout.halved for size, layout in LAYOUTS.items()})
 
 
 class Generator(nn.Module):
@@ -79,11 +84,12 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array, label: jax.Array | None = None, *, train: bool) -> jax.Array:
-        first, *widths = (self.base_features * m for m in LAYOUTS[self.shape[0]].generator)
-        size = self.shape[0] >> len(widths)
+        first, *widths = (self.base_features * m for m in LAYOUTS[min(self.shape[:2])].generator)
+        rows, columns = (side >> len(widths) for side in self.shape[:2])
         common: dict[str, Any] = {"spectral_norm": self.spectral_norm, "dtype": self.dtype}
         z, y = condition(self, z, label, train=train)
-        x = Dense(size * size * first, **common, kernel_init=INIT)(z, train=train).reshape(-1, size, size, first)
+        x = Dense(rows * columns * first, **common, kernel_init=INIT)(z, train=train)
+        x = x.reshape(-1, rows, columns, first)
         for features in widths:
             x = Block(features, "up", batch_norm=self.batch_norm, axis_name=self.axis_name, **common)(x, y, train=train)
         x = nn.relu(BatchNorm(self.axis_name, self.dtype)(x, train=train) if self.batch_norm else x)
@@ -112,7 +118,7 @@ class Discriminator(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, label: jax.Array | None = None, *, train: bool) -> DOutput:
-        layout = LAYOUTS[x.shape[1]]
+        layout = LAYOUTS[min(x.shape[1:3])]
         x = see_label(self, x, label, train=train)
         for i, multiplier in enumerate(layout.discriminator):
             x = Block(

@@ -22,10 +22,11 @@ def check_architecture(data: DataConfig, model: ModelConfig, train: TrainConfig)
             raise UserError(f"model.architecture {model.architecture!r} makes images; synthetic points need 'mlp'.")
         if model.output != "linear":
             raise UserError(f"model.output {model.output!r} is bounded; synthetic points need 'linear'.")
-    if data.image_size and data.source != "synthetic":
+    size = data.form.size
+    if size and data.source != "synthetic":
         # Channels come from the source; build() checks again with the real shape.
         ARCHITECTURES[model.architecture].check(
-            (data.image_size, data.image_size, 1),
+            (*size, 1),
             model.channel_multipliers,
             model.g_kernel_sizes,
             model.d_kernel_sizes,

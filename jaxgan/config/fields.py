@@ -128,6 +128,8 @@ def coerce(value, hint):
     NumPy and scalar arrays become Python's, paths become texts.
     """
     value = _plain(value)
+    if any(typing.get_origin(each) is tuple for each in typing.get_args(hint)):  # a tuple or something else
+        return tuple(map(_plain, value)) if isinstance(value, (list, tuple)) else value
     if typing.get_origin(hint) is not tuple:
         return value
     if isinstance(value, str):

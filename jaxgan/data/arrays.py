@@ -34,7 +34,7 @@ def as_source(given: Any) -> Source:
     if isinstance(given, Mapping):
         image_key, label_key = (next((k for k in keys if k in given), None) for keys in (IMAGE_KEYS, LABEL_KEYS))
         if image_key is None:
-            raise UserError(f"The data are a dictionary without the key 'image': it has {listed([*map(str, given)])}.")
+            raise UserError(f"The data are a dictionary without the key 'image': it has {listed(given)}.")
         return from_arrays(given[image_key], None if label_key is None else given[label_key])
     if isinstance(given, (str, os.PathLike)):
         raise UserError(
@@ -132,7 +132,7 @@ def _stacked(given: Sequence[Any], what: str) -> np.ndarray:
         shapes = list(dict.fromkeys(part.shape for part in parts))
         if len(shapes) > 1:
             raise UserError(
-                f"The {what} are a list of arrays of {len(shapes)} shapes, {listed([*map(str, shapes)])}: bring them "
+                f"The {what} are a list of arrays of {len(shapes)} shapes, {listed(shapes)}: bring them "
                 "to one size and number of channels, or save them as files and read those by data.source='folder', "
                 "which resizes."
             )

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
 RARE_FORMATS = ("QOI", "ICO", "ICNS", "PSD", "DDS", "PCX", "SGI", "SUN")
 # Files of these names are meant as images: where one cannot be read, it is damaged.
-SUFFIXES = (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff") + (
-    (".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".jpx")
-)
+SUFFIXES = frozenset(
+    (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".gif", ".tif", ".tiff")
+) | {".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".jpx"}
 # Pictures that Pillow does not read by itself, and what reads them.
 PACKAGES = {
     **dict.fromkeys((".heic", ".heif", ".hif"), "the package pillow-heif reads them, once installed"),
@@ -305,7 +305,10 @@ def resize(pixels: np.ndarray, size: Size, fit: str = "crop", background: Color 
         raise UserError("data.fit is 'pad', but the images are floats without a background: set it to crop or stretch.")
     top, left, inner_height, inner_width = _largest(size, (height, width))
     padded = np.empty((*size, channels), np.uint8)
-    padded[:] = {1: _luma(background), 3: background, 4: (*background, 0)}.get(channels, 0)
+    border: tuple[int, ...] = (_luma(background),) * channels
+    if channels > 2:
+        border = (*background, 0)[:channels]
+    padded[:] = border
     inner = _resample(pixels, (inner_height, inner_width))
     padded[top : top + inner_height, left : left + inner_width] = inner
     return padded

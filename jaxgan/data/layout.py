@@ -69,6 +69,10 @@ class _Reading:
     def find(self) -> None:
         """Goes down to the split asked for, and through folders that hold nothing but one folder of images."""
         searching = bool(self.request.split)
+        if {"[", "+"} & set(self.request.split):
+            raise UserError(
+                f"The data source 'folder' cannot take the part {self.request.split!r} of a split: use max_examples."
+            )
         while True:
             split = self._split() if searching else None
             if split:
@@ -234,14 +238,14 @@ def _labelled(
     if len(missing) == len(by_name):
         raise UserError(
             f"{printable(label_file)!r} names none of the {len(names)} images in {reading.path()}, such as "
-            f"{printable(names[0][len(folder) :])!r}, but {listed([printable(name) for name in given])}: paths count "
+            f"{printable(names[0][len(folder) :])!r}, but {listed(map(printable, given))}: paths count "
             "from its own folder."
         )
     unlabelled = [name for name in names if name not in by_name]
     if reading.request.on_bad_image == "error" and (missing or unlabelled):
         who, what = (missing, "files that are not there") if missing else (unlabelled, "no label for some images")
         raise UserError(
-            f"{printable(label_file)!r} has {what}: {listed([printable(name) for name in who])}. Mend it, or leave them "
+            f"{printable(label_file)!r} has {what}: {listed(map(printable, who))}. Mend it, or leave them "
             "out by --config.data.on_bad_image=skip."
         )
     if missing:

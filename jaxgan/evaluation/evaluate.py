@@ -185,14 +185,20 @@ def _images(folder: str | os.PathLike, real: Source, most: int, config: Config) 
             f"A folder of images cannot be compared with {real.name}, whose examples have the shape {shape}."
         )
     height, width, channels = shape
-    if height != width:
-        raise UserError(
-            f"{real.name} has images of {height}x{width} pixels: a folder, whose images are cropped to squares, cannot "
-            "be compared with them."
-        )
+    d = config.data
     source = load_source(
-        "folder", data_dir=name, image_size=height, max_examples=most, on_bad_image=config.data.on_bad_image
+        "folder",
+        data_dir=name,
+        split="",  # sub-folders are neither splits nor classes here: all images are scored
+        labels="none",
+        image_size=(height, width),
+        max_examples=most,
+        on_bad_image=d.on_bad_image,
+        fit=d.fit,
+        background=d.background,
+        channels=4 if channels == 4 else 0,
     )
+    show(f"{name}: {source.summary}")
     check_number(config.eval.metrics, len(source), f"the number of images in {name}")
     if len(source) < most:
         show(f"{name} has {len(source)} images, fewer than the {most} asked for: all are scored")
@@ -205,11 +211,13 @@ def _images(folder: str | os.PathLike, real: Source, most: int, config: Config) 
         raise UserError(f"{name} has images of shape {images.shape[1:]}, but {real.name} has {shape}.")
     resized = 0 if source.resized is None else int(source.resized.sum())
     if resized:
+        how = {"crop": "cropped", "pad": "padded", "stretch": "stretched"}[d.fit]
         show(
             f"{resized} of the {len(source)} images of {name} that are scored are not {height}x{width} pixels: they "
-            "are cropped and resampled"
+            f"are {how} and resampled"
         )
-    return images, f"the folder's images to {height}x{width}" if resized else ""
+    said = "" if d.fit == "crop" else f", {d.fit}"
+    return images, f"the folder's images to {height}x{width}{said}" if resized else ""
 
 
 def table(scores: Mapping[str, Score]) -> str:

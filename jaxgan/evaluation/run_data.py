@@ -73,6 +73,11 @@ class RunData:
                 classes=classes,
                 max_examples=most,
                 on_bad_image=d.on_bad_image,
+                fit=d.fit,
+                background=d.background,
+                channels=d.channels,
+                max_value=d.max_value,
+                labels=d.labels,
             )
         return self._loaded[key]
 

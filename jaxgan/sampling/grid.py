@@ -26,8 +26,8 @@ def to_uint8(images: np.ndarray, output: str) -> np.ndarray:
 
 
 def drawable(shape: Sequence[int]) -> bool:
-    """Whether examples of this shape are images that a PNG can show, gray or RGB."""
-    return len(shape) == 3 and shape[-1] in (1, 3)
+    """Whether examples of this shape are images that a PNG can show: gray, RGB, or RGB and opacity."""
+    return len(shape) == 3 and shape[-1] in (1, 3, 4)
 
 
 def grid(images: np.ndarray, columns: int = 8) -> np.ndarray:

@@ -119,7 +119,7 @@ def test_load_max_examples_beyond_the_source_gives_all():
 
 def test_load_refuses_a_class_without_examples(tmp_path):
     np.savez(tmp_path / "a.npz", image=np.zeros((2, 4, 4), np.uint8), label=np.array([0, 2]))
-    with pytest.raises(UserError, match=r"No example of npz/a.npz is left, with classes \[1\]"):
+    with pytest.raises(UserError, match=r"No example of npz/a.npz is left, with classes 1: set data.classes"):
         load("npz", data_dir=str(tmp_path / "a.npz"), classes=(1,))
 
 

@@ -83,12 +83,21 @@ def test_a_folder_needs_data_to_be_compared_with(tmp_path):
         score_folder(tmp_path)
 
 
-def test_a_folder_is_not_compared_with_images_that_are_not_square(tmp_path, monkeypatch):
+def test_a_folder_is_scored_against_images_that_are_not_square(tmp_path, capsys):
     folder_of(tmp_path / "images", 0)
-    monkeypatch.setattr(evaluation, "Reference", None)  # would be called
-    wide = from_arrays(np.zeros((9, 8, 12), np.uint8))
-    with pytest.raises(UserError, match="has images of 8x12 pixels: a folder"):
-        score_folder(tmp_path / "images", tiny(), source=wide)
+    wide = from_arrays(np.random.RandomState(0).randint(0, 256, (12, 8, 12), np.uint8))
+    found = score_folder(tmp_path / "images", tiny(eval__features="random"), source=wide)["fd"]
+    assert (found.protocol.n_fake, found.protocol.resize) == (12, "the folder's images to 8x12")
+    assert "cropped to 8x12's proportions, which loses 33% of their pixels on average" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("names", [("train", "test"), ("fake", "test"), ("cat", "dog", "val")])
+def test_a_folder_is_scored_whole_whatever_its_sub_folders_are_called(tmp_path, names):
+    for name in names:
+        folder_of(tmp_path / "images" / name, 0)
+    folder_of(tmp_path / "images", 1)
+    found = score_folder(tmp_path / "images", tiny(eval__features="random"))["fd"]
+    assert found.protocol.n_fake == 12 * (len(names) + 1)
 
 
 def test_a_folders_bad_images_are_skipped_on_request(tmp_path):

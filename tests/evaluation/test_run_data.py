@@ -32,13 +32,13 @@ def labelled(tmp_path):
 def decoded(monkeypatch):
     """How often each file was decoded."""
     counts = Counter()
-    tile = folder_module._tile
+    open_image = folder_module.open_image
 
-    def count(encoded, *rest):
+    def count(encoded):
         counts[encoded] += 1
-        return tile(encoded, *rest)
+        return open_image(encoded)
 
-    monkeypatch.setattr(folder_module, "_tile", count)
+    monkeypatch.setattr(folder_module, "open_image", count)
     return counts
 
 
