@@ -115,7 +115,7 @@ def test_generator_keeps_its_output_range(name, output, low, high):
     assert images.max() - images.min() > 0.9 * (high - low)
 
 
-@pytest.mark.parametrize("shape", [(30, 30, 1), (28, 32, 1), (2,), (16, 16, 3)])
+@pytest.mark.parametrize("shape", [(30, 30, 1), (28, 30, 1), (2,), (16, 16, 3)])
 def test_dcgan_refuses_other_shapes(shape):
     with pytest.raises(UserError, match=r"cannot make examples of shape .*28, 32, 64, 128"):
         build(small("dcgan"), shape)

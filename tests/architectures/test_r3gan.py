@@ -117,7 +117,7 @@ def test_discriminator_reads_weighted_sums_of_its_last_maps():
 @pytest.mark.parametrize(
     ("size", "model", "message"),
     [
-        (48, {}, r"cannot make examples of shape 48x48x3: data.image_size must be one of 32, 64, 256\."),
+        (48, {}, r"cannot make examples of shape 48x48x3: data.image_size must be one of 32, 64, 256,"),
         (
             32,
             {"channel_multipliers": [1, 2]},

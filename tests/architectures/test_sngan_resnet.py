@@ -123,7 +123,7 @@ def test_initialization_is_that_of_the_authors_program(key):
         (
             (30, 30, 1),
             {},
-            r"cannot make examples of shape 30x30x1: data.image_size must be one of 28, 32, 48, 64, 128\.",
+            r"cannot make examples of shape 30x30x1: data.image_size must be one of 28, 32, 48, 64, 128,",
         ),
         ((2,), {}, r"cannot make examples of shape 2:"),
         ((32, 32, 3), {"channel_multipliers": [1, 2]}, r"channel_multipliers is \(1, 2\), .* leave it empty"),
