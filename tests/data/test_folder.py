@@ -200,7 +200,7 @@ def test_folder_refuses_a_class_without_images(classes_folder):
 
 
 def test_folder_needs_an_image_size(classes_folder):
-    with pytest.raises(UserError, match="needs a data.image_size above 0"):
+    with pytest.raises(UserError, match=r"needs a data\.image_size above 0"):
         load("folder", data_dir=str(classes_folder))
 
 

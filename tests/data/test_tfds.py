@@ -94,7 +94,7 @@ def test_tfds_label_is_optional(tmp_path):
 
 def test_tfds_refuses_unlike_sizes_without_an_image_size(tmp_path):
     write_tfds(tmp_path, [pixels(0), pixels(1, 20, 20)])
-    with pytest.raises(UserError, match="come in 2 sizes: set a data.image_size"):
+    with pytest.raises(UserError, match=r"come in 2 sizes: set a data\.image_size"):
         load("tfds", name="tiny", data_dir=str(tmp_path))
 
 
