@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 # Faults of the machine: a full or read-only disk, missing rights, too little memory.
 MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+FULL = {errno.ENOSPC, errno.EDQUOT}
 # The user can mend these too, except inside a checkpoint, where they mean damage.
 PLACES = {
     errno.ENAMETOOLONG,

@@ -9,10 +9,13 @@ import contextlib
 import errno
 import glob
 import json
+import math
 import os
 import secrets
 import stat
 import time
+import types
+import typing
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -120,6 +123,42 @@ def read_lines(path: Path, convert: Callable[[Any], T], damage: list[str] | None
         assert damage is not None
         damage.append(sentence)
     return rows
+
+
+def typed(cls: Callable[..., T], values: Any) -> T:
+    """Makes a record of a class from values that were read; their types must be those that its fields declare.
+
+    >>> from jaxgan.monitor.doctor import Advice
+    >>> typed(Advice, {"text": "Wait.", "source": "nobody"})
+    Advice(text='Wait.', source='nobody')
+
+    Raises:
+      TypeError: values of other types, fields that are missing, or values of no field.
+    """
+    if not isinstance(values, dict):
+        raise TypeError("it is not a dictionary")
+    hints = typing.get_type_hints(cls)
+    for name, value in values.items():
+        if not _matches(value, hints[name]):
+            raise TypeError(f"{name} is of another type")
+    return cls(**values)
+
+
+def _matches(value: Any, hint: Any) -> bool:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return any(_matches(value, each) for each in arguments)
+    if origin is dict:
+        return isinstance(value, dict) and all(
+            _matches(key, arguments[0]) and _matches(each, arguments[1]) for key, each in value.items()
+        )
+    if origin is tuple:  # of one type throughout
+        return isinstance(value, tuple) and all(_matches(each, arguments[0]) for each in value)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+    return isinstance(value, hint)
 
 
 class JsonLines:

@@ -215,7 +215,11 @@ def say_where_it_went_on(workdir: str) -> None:
 
     from jaxgan.runs.rollback import went_on
 
-    if where := went_on(Path(workdir)):
+    try:
+        where = went_on(Path(workdir))
+    except UserError as error:  # the directory where it goes on is damaged, or this one, which is said later too
+        where = str(error)
+    if where:
         print(where, flush=True)
 
 

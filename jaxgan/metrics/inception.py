@@ -17,6 +17,7 @@ from absl import logging
 from flax import traverse_util
 
 from jaxgan.errors import UserError, suggest
+from jaxgan.files import read_bytes
 from jaxgan.metrics import weights
 from jaxgan.metrics.features import Features, check_output, to_levels
 from jaxgan.metrics.resize import RESIZES, resize_images
@@ -252,9 +253,7 @@ def load_inception(
 def _read(path: Path, sha256: str) -> tuple[bytes, str]:
     """The file's contents and their SHA-256."""
     try:
-        if path.exists() and not path.is_file():  # a pipe or a device may never end
-            raise UserError(f"The weights of Inception-v3 cannot be read from {path}: it is no regular file.")
-        data = path.read_bytes()
+        data = read_bytes(path)
     except OSError as error:
         raise UserError(f"The weights of Inception-v3 cannot be read from {path} ({error.strerror}).") from None
     digest = hashlib.sha256(data).hexdigest()

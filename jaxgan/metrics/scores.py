@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from jaxgan.errors import UserError
+from jaxgan.files import DAMAGES, typed
 from jaxgan.monitor.directions import CLOSER, DIRECTIONS, WORDS, merit
 
 WEIGHTS = ("ema", "recalibrated", "raw", "folder")
@@ -97,6 +98,8 @@ class Score:
     def __post_init__(self) -> None:
         if self.better not in DIRECTIONS:
             raise ValueError(f"better is {self.better!r}: it must be one of {', '.join(DIRECTIONS)}.")
+        if self.interval and len(self.interval) != 2:
+            raise ValueError(f"the interval of {self.name} is {self.interval}: it must have two ends.")
         if not all(math.isfinite(x) for x in (self.value, *(self.interval or ()))):
             raise ValueError(f"the score {self.name} is {self.value} with interval {self.interval}: it must be finite.")
         if self.interval and not self.interval[0] <= self.interval[1]:
@@ -144,10 +147,10 @@ class Score:
             rest = dict(values)
             if rest["name"] in WORDS[CLOSER]:  # older records say that higher is better
                 rest["better"] = CLOSER
-            interval = rest.pop("interval", None)
-            protocol = Protocol(**rest.pop("protocol"))
-            return cls(**rest, protocol=protocol, interval=None if interval is None else tuple(interval))
-        except (TypeError, KeyError) as error:
+            interval = rest.get("interval")
+            rest["interval"] = None if interval is None else tuple(interval)
+            return typed(cls, {**rest, "protocol": typed(Protocol, rest["protocol"])})
+        except DAMAGES as error:
             raise ValueError(f"this is no score as it is written by jaxgan: {error}.") from None
 
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import glob
 import hashlib
 import io
 import json
 import os
-import secrets
-import stat
 import tempfile
-import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -21,7 +16,8 @@ import numpy as np
 from absl import logging
 from flax import traverse_util
 
-ABANDONED = 3600  # seconds after which nobody is writing a file any more
+from jaxgan.files import open_regular, replacing
+
 META = "meta"  # beside the weights, whose names all have a slash
 
 
@@ -40,24 +36,11 @@ def fingerprint(variables: dict[str, Any], *notes: str) -> str:
 
 def save(path: Path, variables: dict[str, Any], meta: dict[str, Any]) -> None:
     """Writes `variables` and what JSON can say of them to an .npz; a reader sees the whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):  # by a process that was killed
-        with contextlib.suppress(OSError):  # another process may have removed it
-            if time.time() - left.stat().st_mtime > ABANDONED:
-                left.unlink()
     text = json.dumps(meta, sort_keys=True)
     record = json.dumps({"meta": text, "checksum": fingerprint(variables, text)})
     arrays: dict[str, Any] = {**_flat(variables), META: np.array(record)}
-    # A name of its own, since two processes may write the same weights at once.
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        with open(partial, "xb") as file:
-            np.savez(file, **arrays)  # NumPy < 2.2 would take allow_pickle for the name of one more
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path, durable=True, shared=True) as file:
+        np.savez(file, **arrays)  # NumPy < 2.2 would take allow_pickle for the name of one more
 
 
 def load(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -67,14 +50,11 @@ def load(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
       ValueError: the file is no regular one, declares more than it holds, or does not match its checksum.
       Exception: whatever NumPy, zipfile, zlib and json raise for damaged files; OSError if it cannot be opened.
     """
-    status = os.stat(path)
-    if not stat.S_ISREG(status.st_mode):  # a pipe or a device may never end
-        raise ValueError("it is no regular file")
-    with zipfile.ZipFile(path) as archive:
+    with open_regular(path) as file, zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
         # `save` compresses nothing: what would unpack to more than the file is no work of it.
         compressed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
-        if compressed or sum(entry.file_size for entry in entries) > status.st_size:
+        if compressed or sum(entry.file_size for entry in entries) > os.fstat(file.fileno()).st_size:
             raise ValueError("it declares more than it holds")
         arrays = {entry.filename.removesuffix(".npy"): _parse(archive.read(entry)) for entry in entries}
     record = json.loads(str(arrays.pop(META)))

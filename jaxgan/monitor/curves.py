@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,31 +9,33 @@ from typing import Any
 
 import numpy as np
 
+from jaxgan.files import read_lines, replacing
 from jaxgan.monitor.panels import Found, Panel, best, curve, panels
 
 COLORS = {"info": "tab:blue", "warning": "tab:orange", "problem": "tab:red"}  # of findings, by severity
 WIDTH = 8  # of a column, in inches
 FEW_PANELS = 4  # one below another; more stand in two columns
 NON_FINITE = ("NaN", "Infinity", "-Infinity")  # texts in a `metrics.jsonl` that stand for what is no JSON
+MOST_STEPS = 2**53  # larger numbers of steps are damage
 LONG_LEGEND = 8  # curves; of more only those that stand out are named
 
 
-def read_metrics(path: str | os.PathLike) -> list[dict[str, Any]]:
-    """The rows of a `metrics.jsonl`, by step; the last word on a step counts, and what is no scalar is passed over.
+def read_metrics(path: str | os.PathLike, damage: list[str] | None = None) -> list[dict[str, Any]]:
+    """Reads the rows of a `metrics.jsonl`, by step; the last word on a step counts, and what is no scalar is left out.
 
-    Values that were not finite are so again.
+    Values that were not finite are so again. Lines that cannot be read, such as one torn by a crash, are passed over; a
+    sentence about them is added to `damage`, or logged. There are no rows where there is no file.
     """
+
+    def convert(row: Any) -> tuple[int, dict[str, float]]:
+        step = row.pop("step")
+        if type(step) is not int or not 0 <= step < MOST_STEPS:
+            raise ValueError("the step is no number of steps")
+        return step, {name: float(value) for name, value in row.items() if _is_number(value)}
+
     rows: dict[int, dict[str, Any]] = {}
-    with open(path, "rb") as lines:
-        for line in lines:
-            try:
-                row = json.loads(line)
-                step = row.pop("step")
-                scalars = {name: float(value) for name, value in row.items() if _is_number(value)}
-            except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-                continue  # torn by a crash; the resumed run wrote the step again
-            if type(step) is int and step >= 0:
-                rows.setdefault(step, {"step": step}).update(scalars)
+    for step, scalars in read_lines(Path(path), convert, damage):
+        rows.setdefault(step, {"step": step}).update(scalars)
     return [rows[step] for step in sorted(rows)]
 
 
@@ -179,9 +180,6 @@ def _pixels(figure) -> np.ndarray:
 def _save(figure, out: str | os.PathLike) -> None:
     from matplotlib.image import imsave
 
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.partial")
     figure.canvas.draw()  # `savefig` draws twice, the first time for the layout alone
-    imsave(partial, np.asarray(figure.canvas.buffer_rgba()), format="png")
-    os.replace(partial, out)
+    with replacing(out) as file:
+        imsave(file, np.asarray(figure.canvas.buffer_rgba()), format="png")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import flax.linen as nn
 
-from jaxgan.errors import MACHINE, UserError
+from jaxgan.errors import FULL, UserError
+from jaxgan.files import replacing
 from jaxgan.reporting.pages import one_run, several_runs
 from jaxgan.reporting.run_record import Run, read, verdict
 from jaxgan.sampling.sampler import load
@@ -42,7 +43,7 @@ def report(
     paths = [Path(workdirs)] if isinstance(workdirs, (str, os.PathLike)) else [Path(workdir) for workdir in workdirs]
     if not paths:
         raise UserError("there is nothing to report on: name a workdir, or several.")
-    if len({path.resolve() for path in paths}) < len(paths):
+    if len({os.path.realpath(path) for path in paths}) < len(paths):
         raise UserError("a workdir is named more than once: name each run once.")
     if out is None and len(paths) > 1:
         raise UserError("--out is missing: name FILE.html for the comparison of several runs.")
@@ -51,7 +52,7 @@ def report(
         raise UserError(f"--out {target} must end in .html.")
     runs = [read(path, name) for path, name in zip(paths, _names(paths), strict=True)]
     page = _single(runs[0], checkpoint, generator, discriminator) if len(runs) == 1 else several_runs(runs)
-    return _write(target, page)
+    return _write(target, page, out is not None)
 
 
 def _single(run: Run, checkpoint: str | int, generator: nn.Module | None, discriminator: nn.Module | None) -> str:
@@ -66,22 +67,21 @@ def _single(run: Run, checkpoint: str | int, generator: nn.Module | None, discri
 
 def _names(paths: Sequence[Path]) -> list[str]:
     """Names each path by its last parts, as many as it takes to tell the paths apart."""
-    parts = [path.resolve().parts for path in paths]
+    parts = [Path(os.path.realpath(path)).parts for path in paths]
     for depth in range(1, max(map(len, parts))):
         names = ["/".join(part[-depth:]) for part in parts]
         if len(set(names)) == len(names):
             return names
-    return [str(path.resolve()) for path in paths]
+    return [os.path.realpath(path) for path in paths]
 
 
-def _write(target: Path, page: str) -> Path:
-    partial = target.with_name(f".{target.name}.partial")
+def _write(target: Path, page: str, chosen: bool) -> Path:
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(page, encoding="utf-8")
-        os.replace(partial, target)
+        with replacing(target) as file:
+            file.write(page.encode("utf-8", "replace"))
     except OSError as error:
-        if error.errno in MACHINE:
+        if error.errno in FULL:
             raise
-        raise UserError(f"--out {target} cannot be written: {error.strerror}.") from None
+        name = "name another place" if chosen else "name another place by --out=FILE.html"
+        raise UserError(f"The report cannot be written to {target}: {error.strerror}; {name}.") from None
     return target

@@ -51,11 +51,13 @@ def one_run(run: Run, sampler: Sampler | None, why_not: str = "") -> str:
         section("Parameters", tables.parameters(pictures.parameters(sampler)) if sampler else missing),
         section("Versions", tables.versions(run)),
     ]
+    head = _verdict(verdict(run))
+    parts.insert(0, _damage(run.damage))  # last, when all files were read
     about = f"{run.config.model.architecture}, {run.config.loss.name}, on {run.example['num_examples']:,} examples of "
     about += f"{run.example['source']}, {' x '.join(map(str, run.example['shape']))}"
     if sampler:
         about += f"; the pictures below the curves are of step {sampler.step:,}"
-    return _page(run.name, about, _verdict(verdict(run)), parts, data)
+    return _page(run.name, about, head, parts, data)
 
 
 def several_runs(runs: Sequence[Run]) -> str:
@@ -64,12 +66,14 @@ def several_runs(runs: Sequence[Run]) -> str:
     heads = [_head(i, run) for i, run in enumerate(runs)]
     latest = [(run, list(pictures.sample_files(run.workdir).items())[-1:]) for run in runs]
     shown = [
-        pictures.figure(path, f"{run.name}, step {step:,}", f"samples of {run.name}")
+        pictures.figure(picture, f"{run.name}, step {step:,}", f"samples of {run.name}")
         for run, newest in latest
         for step, path in newest
+        if (picture := pictures.read_picture(run, path)) is not None
     ]
     found = [section(f"Findings of {run.name}", *map(_finding, _by_severity(run.findings))) for run in runs]
     parts = [
+        _damage([sentence for run in runs for sentence in run.damage]),
         section("Scores", tables.scores(runs)),
         section("Samples", element("div", *shown, class_="figures") if shown else None),
         section("Curves", _panels(data)),
@@ -78,6 +82,13 @@ def several_runs(runs: Sequence[Run]) -> str:
     ]
     return _page(
         f"{len(runs)} runs", ", ".join(run.name for run in runs), element("div", *heads, class_="verdicts"), parts, data
+    )
+
+
+def _damage(sentences: Sequence[str]) -> Markup | None:
+    """Lists the files and lines that are damaged, without which the page is made."""
+    return section(
+        "Damaged records", element("ul", *(element("li", each) for each in sentences)) if sentences else None
     )
 
 

@@ -19,6 +19,7 @@ from jaxgan.metrics.features import Features
 from jaxgan.reporting.markup import element, note
 from jaxgan.reporting.run_record import Run
 from jaxgan.runs.directory import check_example
+from jaxgan.sampling.grid import read_png
 from jaxgan.sampling.sampler import Sampler
 from jaxgan.sampling.views import code_files, interpolations, linear, neighbors, sample_files, spherical, strip
 
@@ -30,16 +31,13 @@ QUALITY = 80  # of lossy pictures
 CHEAP = ("classifier", "random")  # features that are quick to extract on any machine
 
 
-def data_uri(picture: np.ndarray | Path, limit: int = PICTURE_BYTES) -> str:
-    """Encodes a picture u8[H, W, 1 or 3], or a picture file, as a `data:` URI of at most about `limit` bytes.
+def data_uri(picture: np.ndarray, limit: int = PICTURE_BYTES) -> str:
+    """Encodes a picture u8[H, W, 1 or 3] as a `data:` URI of at most about `limit` bytes.
 
     A PNG where that is small enough, else WebP, shrunk until it fits.
     """
     from PIL import Image
 
-    if isinstance(picture, Path):
-        with Image.open(picture) as file:
-            picture = np.asarray(file.convert("L" if file.mode == "L" else "RGB"))
     image = Image.fromarray(picture[..., 0] if picture.shape[2:] == (1,) else picture)
     room = limit * 3 // 4  # base64 makes four bytes of three
     kind, encoded = "png", _encoded(image, "PNG", optimize=True)
@@ -66,21 +64,36 @@ def spread(items: list[Any], most: int) -> list[Any]:
     return [items[i] for i in places]
 
 
-def figure(picture: np.ndarray | Path, caption: str, alt: str) -> Markup:
+def figure(picture: np.ndarray, caption: str, alt: str) -> Markup:
     """Builds a picture with its caption."""
     return element("figure", element("img", src=data_uri(picture), alt=alt), element("figcaption", caption))
 
 
+def read_picture(run: Run, path: Path) -> np.ndarray | None:
+    """Reads a picture of a run; None where it is damaged, which the run's list of damage then names."""
+    try:
+        return read_png(path)
+    except ValueError as error:
+        if str(error) not in run.damage:
+            run.damage.append(str(error))
+        return None
+
+
+def _read_pictures(run: Run, files: list[tuple[int, Path]]) -> list[tuple[int, np.ndarray]]:
+    found = [(number, read_picture(run, path)) for number, path in files]
+    return [(number, picture) for number, picture in found if picture is not None]
+
+
 def timeline(run: Run) -> Markup | None:
     """Shows the grids of samples over time, with a slider."""
-    files = spread(list(sample_files(run.workdir).items()), TIMELINE)
+    files = _read_pictures(run, spread(list(sample_files(run.workdir).items()), TIMELINE))
     if not files:
         return None
     share = min(PICTURE_BYTES, TIMELINE_BYTES // len(files))
     last = len(files) - 1
     images = [
-        element("img", src=data_uri(path, share), alt=f"samples at step {step}", data_step=step, hidden=i != last)
-        for i, (step, path) in enumerate(files)
+        element("img", src=data_uri(picture, share), alt=f"samples at step {step}", data_step=step, hidden=i != last)
+        for i, (step, picture) in enumerate(files)
     ]
     slider = element("input", type="range", min=0, max=last, value=last, step=1, aria_label="time", hidden=not last)
     return element(
@@ -101,12 +114,13 @@ def _latents(run: Run) -> str:
 def over_time(run: Run) -> Markup | None:
     """Shows the first images of each grid over time; unlike the slider, this needs no script."""
     files = spread(list(sample_files(run.workdir).items()), STRIP)
+    files = [(step, path) for step, path in files if read_picture(run, path) is not None]
     shape = run.example["shape"]
     if len(files) < 2 or len(shape) != 3:
         return None
     try:
         picture = strip([path for _, path in files], shape[0], shape[1])
-    except (ValueError, OSError):  # pictures that another program put there
+    except ValueError:  # pictures that another program put there
         return None
     steps = ", ".join(f"{step:,}" for step, _ in files)
     return figure(picture, f"The first images of the grids of steps {steps}, from left to right.", "samples over time")
@@ -114,11 +128,11 @@ def over_time(run: Run) -> Markup | None:
 
 def codes(run: Run) -> Markup | None:
     """Shows what each of InfoGAN's codes does."""
-    files = code_files(run.workdir)
+    files = _read_pictures(run, list(code_files(run.workdir).items()))
     if not files:
         return None
     caption = "Code {}: along each row it takes its values, and all else stays as it is."
-    parts = [figure(path, caption.format(code), f"samples by code {code}") for code, path in files.items()]
+    parts = [figure(picture, caption.format(code), f"samples by code {code}") for code, picture in files]
     return element("div", *parts, class_="figures")
 
 

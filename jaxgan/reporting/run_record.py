@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxgan.config.config import Config
+from jaxgan.errors import UserError
 from jaxgan.metrics.scores import Score
 from jaxgan.monitor.curves import read_metrics
 from jaxgan.monitor.directions import direction
@@ -37,6 +38,8 @@ class Run:
       findings: what the doctor found in its curves.
       remarks: what was said before the first step.
       running: whether a process is training it now.
+      damage: sentences about files and lines that cannot be read and were passed over; more are added as the page is
+        made.
     """
 
     workdir: Path
@@ -50,6 +53,7 @@ class Run:
     remarks: Sequence[Remark]
     running: bool
     intervention: Mapping[str, Any]
+    damage: list[str]
 
     @property
     def step(self) -> int:
@@ -70,26 +74,27 @@ def read(workdir: str | os.PathLike, name: str = "") -> Run:
     """
     workdir = Path(workdir)
     record = workdirs.read(workdir)
-    path = workdir / "metrics.jsonl"
-    rows = read_metrics(path) if path.exists() else []
+    damage: list[str] = []
+    rows = read_metrics(workdir / "metrics.jsonl", damage)
     latest: dict[Any, Score] = {}
-    for by, score in score_log.recorded(workdir / score_log.FILE):
+    for by, score in score_log.recorded(workdir / score_log.FILE, damage):
         key = (by, score.name, score.protocol)
         latest.pop(key, None)
         latest[key] = score
     config, example = record["config"], record["example"]
     return Run(
         workdir,
-        name or workdir.resolve().name,
+        name or os.path.basename(os.path.realpath(workdir)),
         config,
         example,
         record["environment"],
         rows,
         list(latest.values()),
         diagnose(curves_of(rows), config.loss.name, len(example.get("classes", []))),
-        preflight.recorded(workdir),
+        preflight.recorded(workdir, damage),
         workdirs.is_locked(workdir),
         record.get(workdirs.INTERVENTION, {}),
+        damage,
     )
 
 
@@ -119,7 +124,12 @@ def verdict(run: Run) -> Verdict:
 
 def _progress(run: Run) -> str:
     done, total = run.step, run.config.train.num_steps
-    if child := rollback.child_of(run.workdir):
+    try:
+        child = rollback.child_of(run.workdir)
+    except UserError as error:  # the directory where the run goes on is damaged
+        child = None
+        run.damage.append(str(error))
+    if child:
         return f"Rolled back at step {done:,} of {total:,}: the run goes on in {child.relative_to(run.workdir)}."
     if done >= total:
         return f"Complete: {total:,} steps."

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxgan.files import append_line, read_lines
 from jaxgan.metrics.scores import Score
 from jaxgan.monitor.directions import HIGHER, LOWER, merit
 
@@ -78,33 +77,21 @@ def _worse(score: float, best: float, direction: str, ratio: float) -> bool:
 
 def record(path: Path, by: str, scores: Iterable[Score]) -> None:
     """Appends one line with scores and their protocols; `by` says which mode computed them."""
-    append(path, {"by": by, "scores": [score.to_dict() for score in scores]})
+    append_line(path, {"by": by, "scores": [score.to_dict() for score in scores]})
 
 
-def append(path: Path, row: dict[str, Any]) -> None:
-    """Appends a line of JSON, which is on disk at the end, and on a line of its own if the last one is torn."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "ab+") as file:
-        if file.tell() and not _ends_line(file):  # torn by a crash
-            file.write(b"\n")
-        file.write(f"{json.dumps(row)}\n".encode())
+def recorded(path: Path, damage: list[str] | None = None) -> list[tuple[str, Score]]:
+    """Reads all scores on record with the mode that computed each, in the order of the file.
 
+    Lines that cannot be read are passed over; a sentence about them is added to `damage`, or logged.
+    """
 
-def _ends_line(file) -> bool:
-    file.seek(-1, os.SEEK_END)
-    return file.read(1) == b"\n"
+    def convert(row: Any) -> list[tuple[str, Score]]:
+        if not isinstance(row["by"], str):
+            raise TypeError("by is of another type")
+        return [(row["by"], Score.from_dict(score)) for score in row["scores"]]
 
-
-def recorded(path: Path) -> list[tuple[str, Score]]:
-    """All scores on record with the mode that computed each, in the order of the file; a torn line is passed over."""
-    found: list[tuple[str, Score]] = []
-    for line in path.read_bytes().splitlines() if path.exists() else ():
-        try:
-            row = json.loads(line)
-            found += [(row["by"], Score.from_dict(score)) for score in row["scores"]]
-        except (ValueError, KeyError, TypeError):
-            continue
-    return found
+    return [each for row in read_lines(path, convert, damage) for each in row]
 
 
 def training_scores(path: Path, name: str, last: int | None = None) -> list[Score]:

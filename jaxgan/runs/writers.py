@@ -29,6 +29,8 @@ from tensorboard.plugins.text import summary_v2 as text_summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util import tensor_util
 
+from jaxgan.files import JsonLines
+
 DT_STRING = 7  # TensorBoard's number for the type
 
 
@@ -140,12 +142,7 @@ class JsonlWriter(ScalarWriter):
     """
 
     def __init__(self, path: str | os.PathLike):
-        self._file = open(path, "a+b")  # noqa: SIM115  closed by close()
-        end = self._file.seek(0, os.SEEK_END)
-        if end:  # a line torn by a crash must not swallow the next one
-            self._file.seek(end - 1)
-            if self._file.read(1) != b"\n":
-                self._file.write(b"\n")
+        self._lines = JsonLines(path)
         self._row: dict[str, Any] = {}
 
     def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
@@ -155,13 +152,14 @@ class JsonlWriter(ScalarWriter):
 
     def flush(self) -> None:
         if self._row:
-            self._file.write(json.dumps(self._row).encode() + b"\n")
-            self._file.flush()
-            self._row = {}
+            row, self._row = self._row, {}  # where the disk is full, it is not tried again
+            self._lines.append(row)
 
     def close(self) -> None:
-        self.flush()
-        self._file.close()
+        try:
+            self.flush()
+        finally:
+            self._lines.close()
 
 
 def _valid(value: float) -> float | str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from jaxgan.files import open_regular, replacing
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -71,9 +72,22 @@ def as_image(picture: np.ndarray, zoom: int = 1) -> Image:
 
 
 def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
-    """Writes u8[H, W, 1 or 3 or 4] so that a reader sees the whole file or none."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    as_image(image).save(partial, "PNG")
-    os.replace(partial, path)
+    """Writes u8[H, W, 1 or 3 or 4] to a PNG, whole or not at all."""
+    with replacing(path) as file:
+        as_image(image).save(file, "PNG")
+
+
+def read_png(path: str | os.PathLike) -> np.ndarray:
+    """Reads a PNG as u8[H, W, 1] where it is gray, else as u8[H, W, 3].
+
+    Raises:
+      ValueError: the file is damaged, or not a PNG.
+    """
+    from PIL import Image
+
+    try:
+        with open_regular(path) as file, Image.open(file, formats=("PNG",)) as image:
+            pixels = np.asarray(image.convert("L" if image.mode == "L" else "RGB"))
+    except Exception as error:  # Pillow's decoder raises nearly anything on broken data
+        raise ValueError(f"{path} is not a PNG that can be read ({error}).") from None
+    return pixels.reshape(*pixels.shape[:2], -1)

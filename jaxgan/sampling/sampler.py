@@ -15,7 +15,7 @@ import numpy as np
 from jaxgan.config.config import Config
 from jaxgan.data.images import SUFFIXES
 from jaxgan.devices.devices import Devices
-from jaxgan.errors import UserError, listed, shown
+from jaxgan.errors import FULL, UserError, listed, shown
 from jaxgan.monitor.curves import draw_points
 from jaxgan.runs import directory as workdirs
 from jaxgan.runs import named_modules
@@ -151,7 +151,9 @@ class Sampler:
         try:
             return self._save(path, directory, num, seed, truncation, label)
         except OSError as error:
-            raise UserError(f"--out {out} cannot be written: {error}.") from None
+            if error.errno in FULL:
+                raise
+            raise UserError(f"--out {out} cannot be written: {error.strerror or error}. Name another place.") from None
 
     def _save(
         self, path: Path, directory: bool, num: int, seed: int, truncation: float | None, label: int | str | None

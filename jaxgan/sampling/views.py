@@ -14,7 +14,7 @@ from jaxgan.data import Source, to_floats
 from jaxgan.errors import UserError
 from jaxgan.metrics.features import Features
 from jaxgan.monitor.curves import draw_paths
-from jaxgan.sampling.grid import GAP, cells, grid, to_uint8
+from jaxgan.sampling.grid import GAP, cells, grid, read_png, to_uint8
 from jaxgan.sampling.sampler import Sampler
 from jaxgan.techniques.infogan import sweep
 
@@ -210,14 +210,10 @@ def strip(files: Sequence[Path], height: int, width: int, rows: int = 4) -> np.n
     """A picture of the same latents over time: of each grid of samples the first images, one grid to a column.
 
     Raises:
-      ValueError: a picture that is no grid of images of that size.
+      ValueError: a picture that is damaged, or no grid of images of that size.
     """
-    from PIL import Image
-
     columns = []
     for file in files:
-        with Image.open(file) as image:
-            pixels = np.asarray(image)
-        shown = cells(pixels.reshape(*pixels.shape[:2], -1), height, width)
+        shown = cells(read_png(file), height, width)
         columns.append(shown.reshape(-1, *shown.shape[2:])[:rows])
     return grid(np.concatenate(np.stack(columns, axis=1)), len(files))

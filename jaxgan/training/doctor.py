@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxgan.files import append_line, read_lines
 from jaxgan.monitor.curves import read_metrics
 from jaxgan.monitor.doctor import DISPUTED, Doctor, Finding, diagnose, first_problem, words
 from jaxgan.monitor.panels import history as curves_of
-from jaxgan.runs import score_log
 from jaxgan.runs.writers import ScalarWriter
 
 FILE = "findings.jsonl"
@@ -60,7 +59,7 @@ class Watch(ScalarWriter):
         for found in self.doctor.feed(step, row):
             if _identity(found) not in self._said:
                 self._said.add(_identity(found))
-                score_log.append(self._path, found.to_dict())
+                append_line(self._path, found.to_dict())
                 print(told(found), flush=True)
 
 
@@ -89,11 +88,5 @@ def told(found: Finding) -> str:
 
 
 def recorded(path: Path) -> list[Finding]:
-    """The findings of a `findings.jsonl`, each as it was when it was reported; a torn line is passed over."""
-    found = []
-    for line in path.read_bytes().splitlines() if path.exists() else ():
-        try:
-            found.append(Finding.from_dict(json.loads(line)))
-        except (ValueError, KeyError, TypeError, RecursionError):
-            continue
-    return found
+    """Reads the findings of a `findings.jsonl`, each as it was when it was reported; damaged lines are passed over."""
+    return read_lines(path, Finding.from_dict)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,7 +15,9 @@ from jaxgan.config.config import Config, as_config
 from jaxgan.config.constraints import without_effect
 from jaxgan.data import Source, as_source, check_range, make_batch, to_floats
 from jaxgan.data.source import permutation
+from jaxgan.files import DAMAGES, read_json, typed, write_json
 from jaxgan.monitor import preflight as checks
+from jaxgan.monitor.doctor.findings import SEVERITIES
 from jaxgan.monitor.doctor.history import WITHOUT_LEVEL
 from jaxgan.monitor.preflight import Facts, Remark
 from jaxgan.steps.forward import discriminate, g_inputs, given, pack
@@ -156,14 +156,23 @@ def look(workdir: Path, config: Config, gan: GAN, state: GANState, source: Sourc
         if remark.severity in PRINTED:
             print(f"preflight {remark.severity}: {remark.sentence}", flush=True)
     record = {"remarks": [remark._asdict() for remark in found], "facts": known}
-    partial_path = workdir / f".{FILE}.partial"
-    partial_path.write_text(json.dumps(record, indent=2) + "\n")
-    os.replace(partial_path, workdir / FILE)
+    write_json(workdir / FILE, record)
 
 
-def recorded(workdir: Path) -> list[Remark]:
-    """What was found before a run's first step; nothing where that is not on record."""
+def recorded(workdir: Path, damage: list[str] | None = None) -> list[Remark]:
+    """Reads what was found before a run's first step; nothing where that is not on record.
+
+    Remarks that cannot be read are passed over; a sentence about them is added to `damage`.
+    """
+    path, found = workdir / FILE, []
     try:
-        return [Remark(**remark) for remark in json.loads((workdir / FILE).read_bytes())["remarks"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
+        for remark in read_json(path)["remarks"]:
+            if remark["severity"] not in SEVERITIES:
+                raise ValueError("the severity is not known")
+            found.append(typed(Remark, remark))
+    except FileNotFoundError:
+        pass
+    except (OSError, *DAMAGES):
+        if damage is not None:
+            damage.append(f"{path} is damaged: it is passed over.")
+    return found

@@ -201,7 +201,7 @@ def test_the_configuration_asks_for_the_weights_of_the_papers():
 
 def test_a_pipe_is_not_read(tmp_path):
     os.mkfifo(tmp_path / "weights.pth")
-    with pytest.raises(UserError, match="no regular file"):
+    with pytest.raises(UserError, match="not a regular file"):
         load_inception(tmp_path / "weights.pth", SHAPE, sha256="")
 
 

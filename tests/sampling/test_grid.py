@@ -1,8 +1,10 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from jaxgan.sampling.grid import GAP, as_image, grid, save_png, to_uint8
+from jaxgan.sampling.grid import GAP, as_image, grid, read_png, save_png, to_uint8
 
 
 def numbered(n: int, height: int, width: int, channels: int) -> np.ndarray:
@@ -55,8 +57,8 @@ def test_save_png_keeps_the_old_picture_when_it_fails(tmp_path, monkeypatch):
     old, new = numbered(2, 4, 4, 1)
     save_png(tmp_path / "x.png", old)
 
-    def half(self, path, kind):
-        path.write_bytes(b"half a picture")
+    def half(self, file, kind):
+        file.write(b"half a picture")
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
@@ -67,6 +69,30 @@ def test_save_png_keeps_the_old_picture_when_it_fails(tmp_path, monkeypatch):
         np.testing.assert_array_equal(np.asarray(found), old[..., 0])
     save_png(tmp_path / "x.png", new)
     assert [p.name for p in tmp_path.iterdir()] == ["x.png"]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_read_png_gives_what_was_saved(channels, tmp_path):
+    image = numbered(1, 4, 6, channels)[0]
+    save_png(tmp_path / "x.png", image)
+    np.testing.assert_array_equal(read_png(tmp_path / "x.png"), image)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:60])
+
+
+def pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("damage", [cut, pipe, lambda path: path.write_bytes(b""), lambda path: path.unlink()])
+def test_read_png_names_what_is_damaged(damage, tmp_path):
+    save_png(tmp_path / "x.png", numbered(1, 40, 60, 3)[0])
+    damage(tmp_path / "x.png")
+    with pytest.raises(ValueError, match=f"{tmp_path / 'x.png'} is not a PNG that can be read"):
+        read_png(tmp_path / "x.png")
 
 
 @pytest.mark.parametrize("channels, mode", [(1, "L"), (3, "RGB")])

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from jaxgan.files import typed
+
 SEVERITIES = ("info", "warning", "problem")
 
 
@@ -58,9 +60,7 @@ class Finding:
           ValueError, KeyError, TypeError: values of something else.
         """
         SEVERITIES.index(values["severity"])
-        step, reported = int(values["step"]), int(values["reported"])
-        known = {"kind": str(values["kind"]), "step": step, "reported": reported}
-        return cls(**{**values, **known, "advice": tuple(Advice(**each) for each in values["advice"])})
+        return typed(cls, {**values, "advice": tuple(typed(Advice, each) for each in values["advice"])})
 
     def _repr_markdown_(self) -> str:
         """How a notebook shows it."""
