@@ -8,9 +8,9 @@ import pytest
 
 from benchmarks.experiments import ablation, techniques
 from benchmarks.experiments.rows import BASES, TECHNIQUES, Row, config_of
-from jaxgan.architectures import ARCHITECTURES, D_CONDITIONINGS, G_CONDITIONINGS
+from jaxgan.architectures import ARCHITECTURES, D_CONDITIONINGS, G_CONDITIONINGS, OUTPUT_ACTIVATIONS
 from jaxgan.config.config import KEYS, TYPES
-from jaxgan.config.model import OUTPUTS, Z_DISTRIBUTIONS
+from jaxgan.config.model import Z_DISTRIBUTIONS
 from jaxgan.config.train import DTYPES, ORDERS
 from jaxgan.main import _Value
 from jaxgan.steps.gan import build, init
@@ -54,7 +54,7 @@ def test_every_architecture_occurs_in_every_precision():
 
 
 def test_every_output_of_images_occurs():
-    assert set(values("model.output")) == set(OUTPUTS) - {"linear"}
+    assert set(values("model.output")) == set(OUTPUT_ACTIVATIONS) - {"linear"}
 
 
 @pytest.mark.parametrize("name", [*PENALTIES, "lecam", "feature_matching", "clip"])
