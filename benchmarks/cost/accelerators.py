@@ -28,9 +28,9 @@ from jax.sharding import SingleDeviceSharding
 from benchmarks.games import SHAPES, config_of
 from jaxgan.config.config import Config
 from jaxgan.errors import UserError, suggest
+from jaxgan.steps import train_step
 from jaxgan.steps.gan import build, init, make_hyper
 from jaxgan.steps.randomness import seed_keys
-from jaxgan.steps.steps import train_step
 
 MODELS = ("dcgan28", "dcgan32", "dcgan64", "resnet32", "ring")
 BATCH_SIZES = (64, 256)  # of one device

@@ -83,9 +83,9 @@ def flops(config: Config, shape: tuple[int, ...], only: tuple[str, ...]) -> floa
     import jax
     import jax.numpy as jnp
 
+    from jaxgan.steps import train_step
     from jaxgan.steps.gan import build, init, make_hyper
     from jaxgan.steps.randomness import seed_keys
-    from jaxgan.steps.steps import train_step
 
     gan, keys = build(config, shape), seed_keys(config.seed)
 

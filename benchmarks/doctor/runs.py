@@ -29,11 +29,11 @@ from jaxgan.config.config import Config
 from jaxgan.data import Source, make_batch, synthetic_modes
 from jaxgan.metrics.conditional import diversity
 from jaxgan.metrics.modes import count_modes
+from jaxgan.steps import sample, train_step
 from jaxgan.steps.forward import g_inputs
 from jaxgan.steps.gan import GAN, build, init, make_hyper
 from jaxgan.steps.randomness import seed_keys, stream
 from jaxgan.steps.state import GANState
-from jaxgan.steps.steps import sample, train_step
 
 EVERY, EVAL_EVERY = 20, 100
 SAMPLES, DIVERSITY_SAMPLES = 1024, 128

@@ -27,11 +27,11 @@ from benchmarks.experiments.techniques import SAMPLES, data_of, line
 from jaxgan.config.config import Config
 from jaxgan.data import Source, make_batch
 from jaxgan.metrics.conditional import diversity
+from jaxgan.steps import sample, train_step
 from jaxgan.steps.forward import g_inputs
 from jaxgan.steps.gan import GAN, Hyper, build, init, make_hyper
 from jaxgan.steps.randomness import seed_keys
 from jaxgan.steps.state import GANState
-from jaxgan.steps.steps import sample, train_step
 
 STEPS, SEEDS, LAST = 1000, 3, 100
 # Without spectral norm, since tricks are for a D that would otherwise be too sure.

@@ -33,10 +33,10 @@ from benchmarks.parity.twins import Twin
 from benchmarks.speed.sides import cores
 from jaxgan.devices.cpu import use_cpu_devices
 from jaxgan.nn.spectral_norm import SPECTRAL_STATS
+from jaxgan.steps import train_step
 from jaxgan.steps.gan import GAN, build, init, make_hyper
 from jaxgan.steps.randomness import Z, latents, seed_keys
 from jaxgan.steps.state import AveragedNet, GANState, NetState
-from jaxgan.steps.steps import train_step
 
 STEPS = 20
 KINDS = ("loss", "gradient", "parameter", "statistic", "moment", "average")

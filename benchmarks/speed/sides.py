@@ -85,9 +85,9 @@ class Jaxgan(_JaxSide):
         provide_devices(config)
         from jaxgan.devices.devices import AXIS, Devices, scan_steps
         from jaxgan.devices.packing import packed
+        from jaxgan.steps import train_step
         from jaxgan.steps.gan import build, init, make_hyper
         from jaxgan.steps.randomness import seed_keys
-        from jaxgan.steps.steps import train_step
 
         devices, keys = Devices(), seed_keys(config.seed)
         gan = build(config, shape, AXIS)
@@ -110,9 +110,9 @@ class StockFlax(_JaxSide):
         import jax
 
         from benchmarks.speed.flax_twins import twins
+        from jaxgan.steps import train_step
         from jaxgan.steps.gan import build, init, make_hyper
         from jaxgan.steps.randomness import seed_keys
-        from jaxgan.steps.steps import train_step
 
         keys = seed_keys(config.seed)
         generator, discriminator = twins(config, shape)

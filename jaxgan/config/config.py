@@ -15,7 +15,7 @@ import re
 import runpy
 import traceback
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,9 @@ RESUMABLE = (
     | {f"monitor.{f.name}" for f in dataclasses.fields(MonitorConfig)}
     | {"data.data_dir"}
 )
+
+# Keys that changed what a step computes when they came, with the value by which a run from before goes on as it was.
+BEFORE = {"augment.ada_interval": 1, "regularizers.before_augmentation": False}
 
 
 @dataclass(frozen=True)
@@ -234,6 +237,28 @@ def nearest_key(name: str) -> str | None:
 
 
 _PRINTED = "All are printed by `python -m jaxgan.main --keys"
+
+
+def younger_keys(recorded: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names the keys of `BEFORE` that did not exist yet when a configuration was recorded."""
+    there = _flatten(recorded)
+    return tuple(key for key in BEFORE if key not in there)
+
+
+def as_before(values: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """Gives keys of `BEFORE` their values there, in nested dictionaries like those of `Config.to_dict()`."""
+    values = dict(values)
+    for key in keys:
+        section, _, name = key.partition(".")
+        if isinstance(there := values.get(section, {}), Mapping):
+            values[section] = {**there, name: BEFORE[key]}
+    return values
+
+
+def as_begun(config: Config, younger: Sequence[str]) -> Config:
+    """Changes keys younger than a run, where they have their defaults, to what the run did before they existed."""
+    given, default = _flatten(config.to_dict()), _flatten(Config().to_dict())
+    return Config.from_dict(as_before(config.to_dict(), [key for key in younger if given[key] == default[key]]))
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

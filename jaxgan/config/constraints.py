@@ -260,6 +260,11 @@ def without_effect(config) -> Iterator[str]:
         "augment.p": (augment.policy, "augment.policy is empty"),
         "augment.ada_target": (augment.ada, "augment.ada is False"),
         "augment.ada_kimg": (augment.ada, "augment.ada is False"),
+        "augment.ada_interval": (augment.ada, "augment.ada is False"),
+        "regularizers.before_augmentation": (
+            augment.policy and (config.regularizers.r1 or config.regularizers.r2),
+            "there is no augmentation or neither R1 nor R2",
+        ),
         "monitor.max_attempts": (config.monitor.on_finding == "roll_back", "monitor.on_finding is not 'roll_back'"),
     } | {
         f"{section}.{name}": (getattr(config, section).schedule != "constant", f"{section}.schedule is 'constant'")

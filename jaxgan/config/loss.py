@@ -78,6 +78,11 @@ class RegularizersConfig:
         "Steps between two uses of the gradient penalties above, whose weights are multiplied by it (usual: 1 or 16).",
         least=1,
     )
+    before_augmentation: bool = key(
+        True,
+        "Whether R1 and R2 are taken at the images before augmentation and through it, as StyleGAN2-ADA and R3GAN do; "
+        "else at the augmented images.",
+    )
     lecam: float = key(
         0.0,
         "Weight of LeCam, which keeps D's logits near the moving average of those of the other kind of examples "
@@ -127,7 +132,12 @@ class AugmentConfig:
     ada: bool = key(False, "Whether the probability adapts until D overfits by as much as ada_target says.")
     ada_target: float = key(0.6, "Mean sign of D's logits on real examples that ada aims for.", least=-1, most=1)
     ada_kimg: float = key(
-        500.0, "Thousands of real examples in which ada can move the probability from 0 to 1.", above=0
+        500.0,
+        "Thousands of real examples in which ada can move the probability from 0 to 1; it never exceeds 1.",
+        above=0,
+    )
+    ada_interval: int = key(
+        4, "Minibatches of D after which ada moves the probability, by the signs of all of them.", least=1
     )
 
     def __post_init__(self):

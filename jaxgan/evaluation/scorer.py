@@ -13,11 +13,11 @@ from jaxgan.evaluation.reference import SEED, Reference, joined
 from jaxgan.metrics import METRICS, Score
 from jaxgan.metrics.features import to_levels
 from jaxgan.metrics.scores import key_of
+from jaxgan.steps import sample
 from jaxgan.steps.forward import g_inputs
 from jaxgan.steps.gan import GAN
 from jaxgan.steps.randomness import seed_keys
 from jaxgan.steps.state import GANState
-from jaxgan.steps.steps import sample
 
 PASSES = 64  # blocks from which batch statistics are computed anew; batch norm then keeps 0.1 % of the old ones
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxgan.config.config import Config, difference
+from jaxgan.config.config import BEFORE, Config, as_before, as_begun, difference, younger_keys
 from jaxgan.data import Source
 from jaxgan.errors import UserError, listed, shown
 from jaxgan.files import DAMAGES, check_regular, open_regular, read_json, write_json
@@ -134,6 +134,7 @@ def read(workdir: str | os.PathLike) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+<<<<<<< HEAD
     except UserError:
         raise
     except DAMAGES as error:
@@ -158,8 +159,19 @@ def _checked(record: dict[str, Any]) -> Config:
     _demand(isinstance(present, list) and all(_whole(n, 0) and n < len(classes) for n in present), "example.present")
     modules = record.get(MODULES, {})
     _demand(isinstance(modules, dict) and all(isinstance(x, str) for x in modules.values()), MODULES)
+=======
+    except (ValueError, KeyError, TypeError):
+        raise damaged from None
+    if found != FORMAT:
+        raise UserError(f"{path} has format {found!r}; this version of jaxgan reads format {FORMAT}.")
+    if not all(isinstance(record.get(part), dict) for part in ("config", "example", "environment")):
+        raise damaged
+    if not isinstance(record["environment"].get("versions", {}), dict):
+        raise damaged
+    younger = younger_keys(record["config"])
+>>>>>>> 6ca82d3 (Follow a step through one file for each update)
     try:
-        config = Config.from_dict(record["config"])
+        config = Config.from_dict(as_before(record["config"], younger))
     except UserError as error:
         raise UserError(f"config.json: {error}") from None
     if INTERVENTION in record:
@@ -170,8 +182,33 @@ def _checked(record: dict[str, Any]) -> Config:
             _demand(_whole(change.get(name), least), f"{INTERVENTION}.{name}")
         for key, (old, new) in change["changes"].items():
             section, name = key.split(".")
+<<<<<<< HEAD
             float(getattr(getattr(config, section), name) + old + new)
     return config
+=======
+            float(getattr(getattr(config, section), name) + new)
+        int(changes["attempt"])
+    except (TypeError, ValueError, KeyError, AttributeError):
+        raise damaged from None
+    return {**record, "config": config, "younger": younger}
+
+
+def continued(workdir: Path, config: Config) -> tuple[Config, str | None]:
+    """Returns the configuration by which a run goes on as it began, and a sentence where that is not the one given.
+
+    A key that did not exist yet when the run began, and that was left at its default, gets the value that stands for
+    what the run did without it.
+
+    Raises:
+      UserError: `config.json` cannot be read.
+    """
+    if not (workdir / "config.json").exists():
+        return config, None
+    begun = as_begun(config, read(workdir)["younger"])
+    kept = [change.partition(":")[0] for change in difference(config.to_dict(), begun.to_dict())]
+    values = ", ".join(f"{key}={BEFORE[key]}" for key in kept)
+    return begun, f"this run began before these keys existed and goes on as it was: {values}." if kept else None
+>>>>>>> 6ca82d3 (Follow a step through one file for each update)
 
 
 def _demand(holds: bool, part: str) -> None:
@@ -213,9 +250,17 @@ def open_run(
         "python": platform.python_version(),
         "versions": _versions(),
     }
+<<<<<<< HEAD
     modules, path, notes, kept = dict(modules or {}), workdir / "config.json", [], {}
+=======
+    path = workdir / "config.json"
+    note = None
+    kept: dict[str, Any] = {}
+    younger: tuple[str, ...] = ()
+>>>>>>> 6ca82d3 (Follow a step through one file for each update)
     if path.exists():
         old = read(workdir)
+        younger = old["younger"]
         kept = {INTERVENTION: old[INTERVENTION]} if INTERVENTION in old else {}
         _check_same_run(workdir, old, config, example)
         named_modules.check_given(workdir, old.get(MODULES), modules)
@@ -224,6 +269,7 @@ def open_run(
         raise UserError(
             f"{workdir} has checkpoints but no config.json, so it cannot be resumed: choose another --workdir."
         )
+<<<<<<< HEAD
     record = {
         "format": FORMAT,
         "config": config.to_dict(),
@@ -269,6 +315,16 @@ def _start_anew(workdir: Path) -> list[str]:
     if log.exists() and log.stat().st_size:
         return [f"{workdir} has a log but no checkpoint: training starts again from step 0."]
     return []
+=======
+    values = config.to_dict()
+    for section, _, name in (key.partition(".") for key in younger):  # still recorded as older than these keys
+        del values[section][name]
+    record = {"format": FORMAT, "config": values, "example": example, "environment": environment, **kept}
+    partial = path.with_name(".config.json.partial")
+    partial.write_text(json.dumps(record, indent=2) + "\n")
+    os.replace(partial, path)
+    return note
+>>>>>>> 6ca82d3 (Follow a step through one file for each update)
 
 
 def _unlike(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

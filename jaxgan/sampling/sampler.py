@@ -22,11 +22,11 @@ from jaxgan.runs import named_modules
 from jaxgan.runs.checkpoints import Checkpoints
 from jaxgan.runs.score_log import FILE, rank
 from jaxgan.sampling.grid import drawable, grid, save_png, to_uint8
+from jaxgan.steps import sample
 from jaxgan.steps.forward import g_inputs
 from jaxgan.steps.gan import GAN, build, init
 from jaxgan.steps.randomness import seed_keys
 from jaxgan.steps.state import GANState
-from jaxgan.steps.steps import sample
 
 BATCH = 64
 

@@ -20,23 +20,37 @@ from jaxgan.config.config import Config, OptimConfig
 from jaxgan.errors import UserError
 from jaxgan.monitor.gradients import Layer, layers_of
 from jaxgan.steps.state import AveragedNet, GANState, NetState
+from jaxgan.techniques.augment import Ada, AdaSigns
 from jaxgan.techniques.infogan import HEAD, Codes
 from jaxgan.techniques.label_tricks import TrickHyper
 from jaxgan.techniques.losses import LOSSES, GANLoss
 from jaxgan.techniques.optim import KINDS, OptimHyper, lazy_adam, schedule_factor
-from jaxgan.techniques.penalties import PENALTIES, LeCamAverages
+from jaxgan.techniques.penalties import PENALTIES, LeCamAverages, Penalty
 
 Array = jax.Array
 
 
 @flax.struct.dataclass
 class Hyper:
-    """The scalars people sweep, an argument of the step: changing one recompiles nothing, and `vmap` works over it."""
+    """Holds the scalars that people sweep, an argument of the step: `vmap` works over it, and no change recompiles.
+
+    Attributes:
+      g_optim, d_optim: constants of the optimizers.
+      ema_decay: decay of G's average, reached after its warm-up.
+      penalty_weights: by name, of those penalties that exist in the program, LeCam and feature matching among them.
+      tricks: strengths of the tricks with labels and inputs.
+      clip: bound of D's parameters after each update, read where `GAN.clip` holds.
+      augment_p: probability of each augmentation for each image, read without ADA.
+      g_adversarial_weight: of the adversarial loss in G's.
+      class_weight: of the class loss in both networks' losses.
+      info_weight: of the codes' loss.
+      info_optim: constants of the optimizer of the codes' loss.
+    """
 
     g_optim: OptimHyper
     d_optim: OptimHyper
     ema_decay: Array
-    regularizers: dict[str, Array]  # weights, by name, of those that exist in the program
+    penalty_weights: dict[str, Array]
     tricks: TrickHyper
     clip: Array
     augment_p: Array
@@ -48,38 +62,69 @@ class Hyper:
 
 @dataclass(frozen=True)
 class GAN:
-    """Everything static about one game. Two of the same configuration compile to the same program."""
+    """Everything static about one game. Two games of the same configuration compile to the same program.
+
+    Attributes:
+      generator, discriminator: the networks.
+      loss: the adversarial loss.
+      penalties: the gradient penalties that are on, by name.
+      before_augmentation: whether R1 and R2 are taken at the images before augmentation, through it, as StyleGAN2-ADA's
+        and R3GAN's programs do; else at the augmented images.
+      interval: number of steps from one step with the gradient penalties to the next.
+      lecam, lecam_relu: whether LeCam's penalty is on, and whether in its authors' form.
+      feature_matching: whether it is part of G's loss.
+      clip: whether D's parameters are clipped after each update.
+      label_tricks: whether tricks with labels are in the program.
+      noise_steps: number of steps until instance noise is gone; 0: there is none.
+      packing: number of examples that D judges as one.
+      policy: names of the augmentations.
+      bounds: range of the examples.
+      ada: how the probability of augmentations adapts; None: it does not.
+      codes: InfoGAN's; None: there are none.
+      d_conditioning: how D uses classes.
+      g_tx, d_tx: map an optimizer's constants to its optax transformation.
+      g_schedule, d_schedule: map the number of completed generator updates to a factor of the learning rate.
+      shape: of one example.
+      z_dim, z_distribution: length and distribution of the latents.
+      num_classes: number of classes that both networks are conditioned on; 0: they are called without labels.
+      d_steps_per_g_step: number of D's updates in a training step.
+      accumulate: number of parts of a batch, one after another.
+      order: "d_first" or "g_first".
+      axis_name: of the map over devices that the steps run under; None: there is none.
+      watch_layers: whether steps return scalars of each layer.
+    """
 
     generator: nn.Module
     discriminator: nn.Module
     loss: GANLoss
-    regularizers: dict[str, Callable[..., Array]]  # gradient penalties
-    interval: int  # of steps with the penalties
+    penalties: dict[str, Penalty]
+    before_augmentation: bool
+    interval: int
     lecam: bool
     lecam_relu: bool
     feature_matching: bool
     clip: bool
     label_tricks: bool
-    noise_steps: int  # of instance noise; 0: none
+    noise_steps: int
     packing: int
-    policy: tuple[str, ...]  # of augmentation
-    bounds: tuple[float, float]  # of the examples
-    ada: tuple[float, float, float] | None  # target, kimg and the first probability
+    policy: tuple[str, ...]
+    bounds: tuple[float, float]
+    ada: Ada | None
     codes: Codes | None
     d_conditioning: str
     g_tx: Callable[[OptimHyper], optax.GradientTransformation]
     d_tx: Callable[[OptimHyper], optax.GradientTransformation]
-    g_schedule: Callable[[Array], Array]  # completed generator updates -> factor of the learning rate
+    g_schedule: Callable[[Array], Array]
     d_schedule: Callable[[Array], Array]
-    shape: tuple[int, ...]  # of one example
+    shape: tuple[int, ...]
     z_dim: int
     z_distribution: str
-    num_classes: int  # that both networks are conditioned on; 0: they are called without labels
+    num_classes: int
     d_steps_per_g_step: int
     accumulate: int
     order: str
-    axis_name: str | None  # of the map over devices that the steps run under
-    watch_layers: bool  # whether steps return scalars of each layer
+    axis_name: str | None
+    watch_layers: bool
 
     @cached_property
     def layers(self) -> dict[str, tuple[Layer, ...]]:
@@ -153,7 +198,8 @@ def build(
         generator=generator,
         discriminator=discriminator,
         loss=LOSSES[config.loss.name],
-        regularizers={name: f for name, f in PENALTIES.items() if getattr(config.regularizers, name)},
+        penalties={name: p for name, p in PENALTIES.items() if getattr(config.regularizers, name)},
+        before_augmentation=config.regularizers.before_augmentation and bool(augment.policy),
         interval=config.regularizers.interval,
         lecam=bool(config.regularizers.lecam),
         lecam_relu=config.regularizers.lecam_relu,
@@ -164,7 +210,7 @@ def build(
         packing=m.packing,
         policy=augment.policy,
         bounds=(0.0, 1.0) if m.output == "sigmoid" else (-1.0, 1.0),
-        ada=(augment.ada_target, augment.ada_kimg, augment.first_p) if augment.ada else None,
+        ada=Ada(augment.ada_target, augment.ada_kimg, augment.first_p, augment.ada_interval) if augment.ada else None,
         codes=codes,
         d_conditioning=m.d_conditioning,
         g_tx=KINDS[config.g_optim.kind],
@@ -254,7 +300,7 @@ def make_hyper(config: Config) -> Hyper:
         g_optim=g_optim,
         d_optim=lazy_adam(d_optim, interval) if interval > 1 else d_optim,
         ema_decay=scalar(config.train.ema_decay),
-        regularizers={name: scalar(weight) for name, weight in weights.items() if weight},
+        penalty_weights={name: scalar(weight) for name, weight in weights.items() if weight},
         tricks=TrickHyper(*(scalar(getattr(config.targets, f.name)) for f in dataclasses.fields(TrickHyper))),
         clip=scalar(config.regularizers.clip),
         augment_p=scalar(config.augment.first_p),
@@ -275,10 +321,10 @@ def init(gan: GAN, key: Array) -> GANState:
     g_inputs, d_inputs = _inputs(gan)
     g_variables = dict(gan.generator.init(g_key, *g_inputs, train=True))
     d_variables = dict(gan.discriminator.init(d_key, *d_inputs, train=True))
-    if "batch_stats" in d_variables and gan.regularizers:
+    if "batch_stats" in d_variables and gan.penalties:
         raise UserError(
             f"the discriminator has batch norm, which couples the examples of a batch, so the per-example gradients of "
-            f"{', '.join(gan.regularizers)} are undefined; switch one of them off."
+            f"{', '.join(gan.penalties)} are undefined; switch one of them off."
         )
     # The optimizer's state does not depend on the constants, so any will do.
     any_hyper = OptimHyper(*(jnp.zeros(()) for _ in range(5)))
@@ -294,7 +340,9 @@ def init(gan: GAN, key: Array) -> GANState:
     if gan.lecam:
         aux["lecam"] = LeCamAverages.start()
     if gan.ada:
-        aux["ada_p"] = jnp.asarray(gan.ada[2], float)
+        aux["ada_p"] = jnp.asarray(gan.ada.first_p, float)
+        if gan.ada.interval > 1:
+            aux["ada_signs"] = AdaSigns.start()
     if gan.codes:
         aux["info"] = gan.g_tx(any_hyper).init((generator.params, discriminator.params))
     return GANState(jnp.int32(0), generator, discriminator, ema, aux)

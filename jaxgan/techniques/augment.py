@@ -12,7 +12,9 @@ commutes with the change from one range to another. What comes from outside of t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -90,17 +92,65 @@ def augment(images: Array, keys: Array, policy: Sequence[str], p: Array, bounds:
     return jax.vmap(one)(images, keys)
 
 
-def ada_update(p: Array, sign_mean: Array, examples: int, target: Array, kimg: Array) -> Array:
-    """ADA's next probability: up where D overfits, r_t = E sign(D(x)) > target, else down.
+class Ada(NamedTuple):
+    """How ADA moves the probability p of augmentations.
+
+    Attributes:
+      target: of the mean sign of D's logits on real examples.
+      kimg: how many thousand real examples take p from 0 to 1.
+      first_p: p before the first update.
+      interval: number of D's minibatches from one change of p to the next.
+    """
+
+    target: float
+    kimg: float
+    first_p: float
+    interval: int
+
+
+@flax.struct.dataclass
+class AdaSigns:
+    """The signs that ADA has collected since it last changed its probability.
+
+    Attributes:
+      total: f[], the sum over minibatches of the mean sign.
+      minibatches: i32[], how many those were.
+    """
+
+    total: Array
+    minibatches: Array
+
+    @classmethod
+    def start(cls) -> AdaSigns:
+        """Returns an empty collection."""
+        return cls(jnp.zeros(()), jnp.zeros((), jnp.int32))
+
+    def add(self, sign: Array) -> AdaSigns:
+        """Adds the mean sign of one more minibatch."""
+        return AdaSigns((self.total + sign).astype(self.total.dtype), self.minibatches + 1)
+
+    def emptied(self, where: Array) -> AdaSigns:
+        """Starts again where the condition holds."""
+        return jax.tree.map(lambda x: jnp.where(where, jnp.zeros_like(x), x), self)
+
+    @property
+    def mean(self) -> Array:
+        """The mean sign of all examples collected."""
+        return self.total / self.minibatches.astype(self.total.dtype)
+
+
+def ada_update(p: Array, sign_mean: Array, examples: int | Array, target: Array, kimg: Array) -> Array:
+    """Computes ADA's next probability: higher where D overfits, which is where r_t = E sign(D(x)) > target, else lower.
 
     p + sign(r_t - target) examples / (1000 kimg), kept within [0, 1]: `kimg` thousand examples take it from 0 to 1.
-    The authors' code sets no upper bound, though a p beyond 1 draws like 1.
+    The authors' program sets no upper bound, but a p beyond 1 draws like 1, and must first fall below 1 again before
+    anything changes.
 
     Args:
       p: f[], the probability so far.
       sign_mean: f[], r_t: mean over real examples of the sign of D's logit from where D is undecided, +1 on the side
         of real. About 0 in the beginning, 1 where D knows every real example.
-      examples: real examples seen since the last update.
+      examples: number of real examples seen since the last update.
       target: 0.6 in the paper.
       kimg: 500 in the paper.
 

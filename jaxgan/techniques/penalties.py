@@ -1,14 +1,15 @@
 """Penalties beside the adversarial loss, constraints on the discriminator, and the dict `PENALTIES`.
 
-Those in the dict are `(apply, real, fake, keys, mean=jnp.mean) -> scalar`, to be multiplied by their weight: `apply`
-maps a batch of examples to the discriminator's whole `DOutput` with its statistics held fixed, `keys` [B] are typed
-keys, one per example of the global batch, and `mean(x, axis=None)` averages over the global batch. They need the
-gradient of each example's logit by that example, so D must treat the examples apart: no batch norm.
+Its functions are `(apply, real, fake, keys, mean=jnp.mean) -> scalar`, to be multiplied by their weight: `apply` maps
+a batch of examples to the discriminator's whole `DOutput` with its statistics held fixed, `keys` [B] are typed keys,
+one per example of the global batch, and `mean(x, axis=None)` averages over the global batch. They need the gradient of
+each example's logit by that example, so D must treat the examples apart: no batch norm.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 import flax.struct
 import jax
@@ -69,8 +70,29 @@ def dragan(apply: Callable, real: Array, fake: Array, keys: Array, mean: Mean = 
     return mean(distance_from_unit_gradient(apply, x + 0.5 * std * u.astype(x.dtype)))
 
 
-PENALTIES: dict[str, Callable[..., Array]] = {"r1": r1, "r2": r2, "wgan_gp": wgan_gp, "dragan": dragan}
-COUPLED = frozenset({"dragan"})  # in which the examples of a batch meet, so that `mean` has to see them all
+class Penalty(NamedTuple):
+    """A gradient penalty, and what the steps need to know of it.
+
+    Attributes:
+      value: the function.
+      stream: number of its random stream, its own for ever: other penalties, or another order, change no draws.
+      at: the kind of example, "real" or "fake", at which alone it takes gradients, which it can therefore take before
+        augmentation and through it; None: it takes them at examples as D sees them.
+      coupled: whether the examples of a batch meet in it, so that `mean` has to see all of them.
+    """
+
+    value: Callable[..., Array]
+    stream: int
+    at: Literal["real", "fake"] | None = None
+    coupled: bool = False
+
+
+PENALTIES: dict[str, Penalty] = {
+    "r1": Penalty(r1, stream=0, at="real"),
+    "r2": Penalty(r2, stream=1, at="fake"),
+    "wgan_gp": Penalty(wgan_gp, stream=2),
+    "dragan": Penalty(dragan, stream=3, coupled=True),
+}
 
 
 @flax.struct.dataclass

@@ -27,10 +27,10 @@ from jaxgan.runs import score_log
 from jaxgan.runs.checkpoints import Checkpoints
 from jaxgan.runs.writers import metric_writers, periodic_actions
 from jaxgan.sampling.grid import drawable, grid, save_png, to_uint8
+from jaxgan.steps import sample
 from jaxgan.steps.forward import g_inputs
 from jaxgan.steps.gan import GAN
 from jaxgan.steps.state import GANState
-from jaxgan.steps.steps import sample
 from jaxgan.techniques.infogan import sweep
 
 GRID_ROWS = GRID_COLUMNS = 8

@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxgan.devices.devices import Devices
 from jaxgan.runs.writers import metric_writers
-from jaxgan.steps.forward import Batch, discriminate_both, examples_of, generate, show
+from jaxgan.steps.forward import Batch, Update, examples_of, generate_for, show
 from jaxgan.steps.gan import GAN, Hyper
 from jaxgan.steps.randomness import D_FAKE, D_REAL, stream
 from jaxgan.steps.state import GANState
@@ -32,14 +32,12 @@ def logits(gan: GAN, state: GANState, batch: Batch, key: Array, hyper: Hyper) ->
     Returns:
       `logits_real` and `logits_fake`, f[B] of this device.
     """
-    g, d = state.generator, state.discriminator
-    key = stream(key, state.step - 1, gan.d_steps_per_g_step - 1)
-    examples = examples_of(gan, batch, key)
-    fake = generate(gan, g.params, g.stats, examples.z, examples.label).images
-    real = show(gan, examples.real, key, D_REAL, examples.indices, state, hyper)
-    fake = show(gan, fake, key, D_FAKE, examples.indices, state, hyper)
-    real_out, fake_out, *_ = discriminate_both(gan, d.params, d.stats, real, fake, examples.label, move_spectral=False)
-    return {"logits_real": real_out.logits, "logits_fake": fake_out.logits}
+    step, d = state.step - 1, state.discriminator
+    key = stream(key, step, gan.d_steps_per_g_step - 1)
+    update = Update(examples_of(gan, batch, key), key, step, hyper)
+    examples = {D_REAL: update.examples.real, D_FAKE: generate_for(gan, state, update.examples).images}
+    real, fake = show(gan, state, update, d.params, d.stats, examples).outputs
+    return {"logits_real": real.logits, "logits_fake": fake.logits}
 
 
 class Histograms:

@@ -31,10 +31,10 @@ from jaxgan.runs.checkpoints import Checkpoints
 from jaxgan.runs.rollback import Attempt
 from jaxgan.runs.writers import JsonlWriter, SummaryWriter, metric_writers
 from jaxgan.sampling.grid import drawable
+from jaxgan.steps import train_step
 from jaxgan.steps.gan import GAN, build, init, make_hyper
 from jaxgan.steps.randomness import Keys, seed_keys
 from jaxgan.steps.state import GANState
-from jaxgan.steps.steps import train_step
 from jaxgan.training import actions, preflight
 from jaxgan.training.doctor import Watch, diagnose_log
 from jaxgan.training.histograms import Histograms
@@ -69,7 +69,10 @@ def train(
       UserError: a configuration, data set, checkpoint or workdir that cannot be used, in one sentence.
       NonFiniteError: a scalar became NaN or infinite; the last good checkpoint stays.
     """
-    config, run = as_config(config), Path(workdir)
+    run = Path(workdir)
+    config, note = workdirs.continued(run, as_config(config))
+    if note:
+        print(note, flush=True)
     devices = Devices()  # first, since it sets the number of XLA's threads, which nothing changes later
     if jax.process_count() > 1:
         raise UserError(f"training runs in one process, with any number of devices; here are {jax.process_count()}.")

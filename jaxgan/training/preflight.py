@@ -144,7 +144,7 @@ def _logits(gan: GAN, variables: dict[str, Any], x: tuple[jax.Array, jax.Array |
     examples, label = x
     stats = {name: value for name, value in variables.items() if name != "params"}
     packed = pack(examples, gan.packing)
-    out, _ = discriminate(gan, variables["params"], stats, packed, label, train=True, move_spectral=True)
+    out, *_ = discriminate(gan, variables["params"], stats, packed, label, train=True, move_spectral=True)
     return out.logits.astype(jnp.float32)
 
 

@@ -13,8 +13,8 @@ from numpy.testing import assert_allclose
 from benchmarks.games import GAMES, SHAPES, config_of
 from benchmarks.speed.flax_twins import twins
 from jaxgan.config.config import Config
+from jaxgan.steps import d_step, g_step
 from jaxgan.steps.gan import build, init, make_hyper
-from jaxgan.steps.steps import d_step, g_step
 
 
 def renamed(path):

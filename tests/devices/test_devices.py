@@ -16,9 +16,9 @@ from jaxgan.config.config import Config
 from jaxgan.devices.cpu import check_divisible
 from jaxgan.devices.devices import AXIS, Devices, scan_steps
 from jaxgan.errors import UserError
+from jaxgan.steps import train_step
 from jaxgan.steps.gan import build, init, make_hyper
 from jaxgan.steps.randomness import seed_keys
-from jaxgan.steps.steps import train_step
 
 
 @pytest.mark.parametrize("batch, devices, allowed", [(10, 4, "8 or 12"), (3, 4, "4"), (7, 2, "6 or 8")])

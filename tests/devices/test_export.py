@@ -12,9 +12,9 @@ from jax import export, lax
 from jaxgan.config.config import Config
 from jaxgan.devices.devices import AXIS, Devices
 from jaxgan.nn.spectral_norm import SPECTRAL_STATS
+from jaxgan.steps import train_step
 from jaxgan.steps.gan import build, init, make_hyper
 from jaxgan.steps.randomness import seed_keys
-from jaxgan.steps.steps import train_step
 
 BATCH = 16
 # With as many channels as the forms meant for a CPU ask for.

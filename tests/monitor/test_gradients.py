@@ -13,9 +13,9 @@ from support.games import batches, config, first, game, small
 from jaxgan.architectures import DOutput
 from jaxgan.config.config import Config
 from jaxgan.monitor.gradients import Layer, layers_of, sigma_scalars, update_scalars
+from jaxgan.steps import d_step, g_step, train_step
 from jaxgan.steps.gan import build, init, make_hyper
 from jaxgan.steps.randomness import stream
-from jaxgan.steps.steps import d_step, g_step, train_step
 
 CLASSES = {"model__g_conditioning": "batch_norm", "model__d_conditioning": "projection"}
 

@@ -13,11 +13,11 @@ from support.games import CLASSES, batches, first, game, same, small
 
 from jaxgan.architectures import DOutput
 from jaxgan.errors import UserError
+from jaxgan.steps import d_step, g_step
 from jaxgan.steps.forward import discriminate_both, examples_of, g_inputs, pack, show
 from jaxgan.steps.gan import build, make_hyper
 from jaxgan.steps.randomness import CODES, D_FAKE, D_REAL, G_FAKE, G_REAL, Z, latents, per_example, stream
 from jaxgan.steps.state import GANState
-from jaxgan.steps.steps import d_step, g_step
 
 KINDS = (D_REAL, D_FAKE, G_REAL, G_FAKE)
 INDICES = jnp.arange(8)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxgan.steps.objectives import d_objective, g_objective, penalties
 from numpy.testing import assert_allclose
 from scipy.special import expit, logsumexp, softmax
 from support.games import CLASSES, small
@@ -15,7 +16,6 @@ from support.traced import Traced
 from jaxgan.architectures import DOutput
 from jaxgan.steps.forward import Examples
 from jaxgan.steps.gan import build, make_hyper
-from jaxgan.steps.objectives import d_objective, g_objective, penalties
 from jaxgan.steps.randomness import PENALTY, per_example, stream
 from jaxgan.techniques.losses import LOSSES
 from jaxgan.techniques.penalties import wgan_gp

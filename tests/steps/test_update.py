@@ -10,8 +10,8 @@ import pytest
 from numpy.testing import assert_allclose
 from support.games import batches, first, game, same, small
 
+from jaxgan.steps import d_step, penalty_step, train_step
 from jaxgan.steps.gan import make_hyper
-from jaxgan.steps.steps import d_step, penalty_step, train_step
 from jaxgan.steps.update import in_parts
 from jaxgan.techniques.optim import lazy_adam
 

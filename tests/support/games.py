@@ -8,9 +8,9 @@ import numpy as np
 
 from jaxgan.config.config import Config
 from jaxgan.devices.devices import AXIS, Devices
+from jaxgan.steps import train_step
 from jaxgan.steps.gan import build, init, make_hyper
 from jaxgan.steps.randomness import seed_keys
-from jaxgan.steps.steps import train_step
 
 CLASSES = 3  # of the batches
 

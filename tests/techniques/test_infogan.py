@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import logsumexp
 from support.games import batches, first, game, moved, same, small
 
-from jaxgan.steps.steps import info_step
+from jaxgan.steps import info_step
 from jaxgan.techniques.infogan import Codes, code_losses, draw, sweep, values
 
 CODES = Codes((3, 2), 2, "uniform")

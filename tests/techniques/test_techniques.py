@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from support.games import batches, first, game, moved, same, small
 from support.traced import Traced
 
-from jaxgan.steps.steps import d_step, g_step, train_step
+from jaxgan.steps import d_step, g_step, train_step
 
 PLAIN = {"model__g_batch_norm": False}  # with less to compile
 

@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.util.tensor_util import make_ndarray
 
 from jaxgan.monitor.curves import read_metrics
-from jaxgan.steps.steps import train_step
+from jaxgan.steps import train_step
 from jaxgan.training.histograms import logits
 from jaxgan.training.loop import train
 
