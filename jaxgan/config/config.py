@@ -29,6 +29,7 @@ from jaxgan.config.constraints import (
     check_parts,
     check_regularizers,
     check_targets,
+    has_effect,
 )
 from jaxgan.config.data import DataConfig
 from jaxgan.config.evaluation import EvalConfig
@@ -245,20 +246,14 @@ def younger_keys(recorded: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(key for key in BEFORE if key not in there)
 
 
-def as_before(values: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    """Gives keys of `BEFORE` their values there, in nested dictionaries like those of `Config.to_dict()`."""
-    values = dict(values)
-    for key in keys:
-        section, _, name = key.partition(".")
-        if isinstance(there := values.get(section, {}), Mapping):
-            values[section] = {**there, name: BEFORE[key]}
-    return values
-
-
 def as_begun(config: Config, younger: Sequence[str]) -> Config:
-    """Changes keys younger than a run, where they have their defaults, to what the run did before they existed."""
-    given, default = _flatten(config.to_dict()), _flatten(Config().to_dict())
-    return Config.from_dict(as_before(config.to_dict(), [key for key in younger if given[key] == default[key]]))
+    """Gives keys younger than a run what stands in `BEFORE` for them, where they have an effect and their defaults."""
+    values, default = config.to_dict(), _flatten(Config().to_dict())
+    for key in younger:
+        section, _, name = key.partition(".")
+        if has_effect(config, key) and values[section][name] == default[key]:
+            values[section][name] = BEFORE[key]
+    return Config.from_dict(values)
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -247,9 +247,24 @@ def without_effect(config) -> Iterator[str]:
 
     They are no reason to refuse a run, so that one key can be swept over configurations of which not all have it.
     """
+    for key, (is_read, why) in _readers(config).items():
+        section, _, name = key.partition(".")
+        values = getattr(config, section)
+        value = getattr(values, name)
+        if not is_read and value != getattr(type(values), name):
+            yield f"{key} is {value!r}, but {why}, so that it has no effect."
+
+
+def has_effect(config, key: str) -> bool:
+    """Returns whether anything reads a key in this configuration."""
+    return bool(_readers(config).get(key, (True, ""))[0])
+
+
+def _readers(config) -> dict[str, tuple[object, str]]:
+    """Maps keys that only some configurations read to whether this one does, and why not if it does not."""
     model, infogan, targets, augment = config.model, config.infogan, config.targets, config.augment
     noise = targets.instance_noise or targets.traced
-    read = {
+    return {
         "model.g_kernel_sizes": (model.architecture != "mlp", "mlp has no convolutions"),
         "model.d_kernel_sizes": (model.architecture != "mlp", "mlp has no convolutions"),
         "model.embedding_dim": (model.g_conditioning != "none", "model.g_conditioning is 'none'"),
@@ -271,12 +286,6 @@ def without_effect(config) -> Iterator[str]:
         for section in ("g_optim", "d_optim")
         for name in ("schedule_steps", "schedule_end")
     }
-    for key, (is_read, why) in read.items():
-        section, _, name = key.partition(".")
-        values = getattr(config, section)
-        value = getattr(values, name)
-        if not is_read and value != getattr(type(values), name):
-            yield f"{key} is {value!r}, but {why}, so that it has no effect."
 
 
 def _keys(section: str, names: tuple[str, ...]) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxgan.config.config import BEFORE, Config, as_before, as_begun, difference, younger_keys
+from jaxgan.config.config import BEFORE, Config, as_begun, difference, younger_keys
 from jaxgan.data import Source
 from jaxgan.errors import UserError, listed, shown
 from jaxgan.files import DAMAGES, check_regular, open_regular, read_json, write_json
@@ -171,7 +171,7 @@ def _checked(record: dict[str, Any]) -> Config:
     younger = younger_keys(record["config"])
 >>>>>>> 6ca82d3 (Follow a step through one file for each update)
     try:
-        config = Config.from_dict(as_before(record["config"], younger))
+        config = as_begun(Config.from_dict(record["config"]), younger)
     except UserError as error:
         raise UserError(f"config.json: {error}") from None
     if INTERVENTION in record:

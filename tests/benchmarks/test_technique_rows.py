@@ -71,7 +71,7 @@ def test_every_augmentation_occurs(name):
 def test_every_key_of_a_section_is_switched_on_by_a_row(section):
     used = {key for row in TECHNIQUES.values() for key in row.overrides}
     # What `traced` is for is benchmarks/experiments/ablation.py; the others are constants of what does occur.
-    constants = {"targets.traced", "infogan.weight", "augment.p", "augment.ada_target"}
+    constants = {"targets.traced", "infogan.weight", "augment.p", "augment.ada_target", "augment.ada_interval"}
     assert {key for key in KEYS if key.startswith(f"{section}.")} - constants <= used
 
 

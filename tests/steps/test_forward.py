@@ -14,7 +14,7 @@ from support.games import CLASSES, batches, first, game, same, small
 from jaxgan.architectures import DOutput
 from jaxgan.errors import UserError
 from jaxgan.steps import d_step, g_step
-from jaxgan.steps.forward import discriminate_both, examples_of, g_inputs, pack, show
+from jaxgan.steps.forward import Examples, Update, as_seen, examples_of, g_inputs, pack, show, unpack
 from jaxgan.steps.gan import build, make_hyper
 from jaxgan.steps.randomness import CODES, D_FAKE, D_REAL, G_FAKE, G_REAL, Z, latents, per_example, stream
 from jaxgan.steps.state import GANState
@@ -23,14 +23,15 @@ KINDS = (D_REAL, D_FAKE, G_REAL, G_FAKE)
 INDICES = jnp.arange(8)
 
 
-def state_at(step: int, **aux) -> GANState:
+def state_of(**aux) -> GANState:
     """As much of a state as showing examples needs."""
-    return GANState(jnp.int32(step), None, None, None, aux)
+    return GANState(jnp.int32(0), None, None, None, aux)
 
 
 def shown(options, x, key, kind=D_REAL, step=0, **aux):
     c = small(**options)
-    return show(build(c, (8, 8, 1)), x, key, kind, INDICES, state_at(step, **aux), make_hyper(c))
+    update = Update(Examples(x, None, None, INDICES), key, jnp.int32(step), make_hyper(c))
+    return as_seen(build(c, (8, 8, 1)), state_of(**aux), update, kind, x)
 
 
 NOISE = {"targets__instance_noise": 0.5, "targets__instance_noise_steps": 10}
@@ -38,7 +39,7 @@ CUTOUT = {"augment__policy": ("cutout",)}
 
 
 @pytest.mark.parametrize("options", [NOISE, CUTOUT], ids=["noise", "augmentation"])
-def test_show_draws_anew_for_each_kind_of_example_each_example_and_each_update(options, key):
+def test_what_d_sees_is_drawn_anew_for_each_kind_of_example_each_example_and_each_update(options, key):
     x = jnp.ones((8, 8, 8, 1))
     kinds = [np.asarray(shown(options, x, k, kind)) for k in (key, jax.random.key(1)) for kind in KINDS]
     assert len(np.unique(np.stack(kinds).reshape(len(kinds), -1), axis=0)) == len(kinds)
@@ -46,7 +47,7 @@ def test_show_draws_anew_for_each_kind_of_example_each_example_and_each_update(o
     assert_array_equal(shown(options, x, key), kinds[0])
 
 
-def test_show_noise_ends_after_its_steps_and_is_half_as_strong_half_way(key):
+def test_noise_ends_after_its_steps_and_is_half_as_strong_half_way(key):
     x = jnp.zeros((8, 8, 8, 1))
     at_start, half_way, after = (np.asarray(shown(NOISE, x, key, step=step)) for step in (0, 5, 10))
     assert_allclose(at_start.std(), 0.5, rtol=0.1)
@@ -54,7 +55,7 @@ def test_show_noise_ends_after_its_steps_and_is_half_as_strong_half_way(key):
     assert_array_equal(after, x)
 
 
-def test_show_takes_adas_probability_from_the_state(key):
+def test_adas_probability_is_that_of_the_state(key):
     x = jnp.ones((8, 8, 8, 1))
     ada = {**CUTOUT, "augment__ada": True, "augment__p": 0.5}
     assert_array_equal(shown(ada, x, key, ada_p=jnp.float32(0)), x)
@@ -63,13 +64,13 @@ def test_show_takes_adas_probability_from_the_state(key):
     assert_array_equal(always, shown(CUTOUT, x, key))
 
 
-def test_show_of_tricks_at_zero_is_the_identity(key):
+def test_what_d_sees_with_tricks_at_zero_is_the_identity(key):
     traced = {"targets__traced": True, "targets__instance_noise_steps": 10, **CUTOUT, "augment__p": 0.0}
     x = jnp.linspace(-1, 1, 512).reshape(8, 8, 8, 1)
     assert_array_equal(shown(traced, x, key), x)
 
 
-def test_show_packs_after_it_augments_and_adds_noise_to_each_example(key):
+def test_examples_are_packed_after_each_is_augmented_and_noisy(key):
     x = jnp.linspace(-1, 1, 512).reshape(8, 8, 8, 1)
     assert_array_equal(
         shown({"model__packing": 2, **NOISE, **CUTOUT}, x, key), pack(shown({**NOISE, **CUTOUT}, x, key), 2)
@@ -83,6 +84,12 @@ def test_pack_puts_examples_that_follow_each_other_side_by_side(m):
     assert packed.shape == (8 // m, 5, 4, 3 * m)
     for i, example in enumerate(np.float32(x)):
         assert_array_equal(packed[i // m, ..., i % m * 3 : (i % m + 1) * 3], example)
+
+
+@pytest.mark.parametrize("m", [1, 2, 4])
+def test_unpack_undoes_pack(m):
+    x = jnp.float32(np.random.RandomState(0).randn(8, 5, 4, 3))
+    assert_array_equal(unpack(pack(x, m), m), x)
 
 
 def test_inputs_are_latents_then_codes_that_do_not_depend_on_each_other(key):
@@ -142,7 +149,7 @@ def test_generated_examples_are_of_the_batchs_labels_and_judged_by_them(key):
 )
 def test_a_discriminator_without_the_head_that_a_loss_is_of_is_refused(options, head, key):
     gan, state, hyper = game(small(**options), discriminator=SeesLabel())
-    with pytest.raises(UserError, match=rf"heads\['{head}'\], which .*; it has no heads"):
+    with pytest.raises(UserError, match=rf"returns no heads, .* reads heads\['{head}'\]"):
         d_step(gan, state, first(batches(1)), key, hyper)
 
 
@@ -170,13 +177,17 @@ def test_steps_use_the_labels(conditioning, key):
 
 
 @pytest.mark.parametrize("options", [{}, {"model__minibatch_stddev": 4}], ids=["apart", "in groups"])
-def test_one_pass_over_both_kinds_equals_two(options):
-    gan, state, _ = game(small(**options))
+def test_one_pass_over_both_kinds_equals_two(options, key):
+    gan, state, hyper = game(small(**options))
     d = state.discriminator
-    real, fake = (first(batches(1, seed=seed))["image"] for seed in (0, 1))
-    both = partial(discriminate_both, params=d.params, stats=d.stats, real=real, fake=fake, label=None)
-    one = both(gan, move_spectral=True)
-    two = both(dataclasses.replace(gan, regularizers={"r1": None}), move_spectral=True)
-    jax.tree.map(partial(assert_allclose, rtol=1e-5, atol=1e-6), one[:2], two[:2])
-    assert same(one[2], two[2]) and not same(one[2], d.stats)
-    assert same(both(gan, move_spectral=False)[2], d.stats)
+    batch, fake = first(batches(1)), first(batches(1, seed=1))["image"]
+    update = Update(examples_of(gan, batch, key), key, state.step, hyper)
+
+    def both(gan, move_spectral):
+        shown = {D_REAL: batch["image"], D_FAKE: fake}
+        return show(gan, state, update, d.params, d.stats, shown, move_spectral=move_spectral)
+
+    one, two = both(gan, True), both(dataclasses.replace(gan, penalties={"r1": None}), True)
+    jax.tree.map(partial(assert_allclose, rtol=1e-5, atol=1e-6), one.outputs, two.outputs)
+    assert same(one.stats, two.stats) and not same(one.stats, d.stats)
+    assert same(both(gan, False).stats, d.stats)

@@ -3,6 +3,7 @@
 import dataclasses
 from functools import partial
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,26 +11,30 @@ import pytest
 from numpy.testing import assert_allclose
 from support.games import batches, first, game, same, small
 
-from jaxgan.steps import d_step, penalty_step, train_step
+from jaxgan.architectures import DOutput
+from jaxgan.steps import d_step, g_step, penalty_step, train_step
+from jaxgan.steps.forward import Examples, Update, examples_of, generate
 from jaxgan.steps.gan import make_hyper
 from jaxgan.steps.update import in_parts
 from jaxgan.techniques.optim import lazy_adam
 
 
 @pytest.mark.parametrize("m", [1, 2, 4])
-def test_parts_average_gradients_and_metrics_and_pass_statistics_on(m):
+def test_parts_average_gradients_and_metrics_and_pass_statistics_on(m, key):
     seen = []
 
-    def part(stats, x, first):
+    def part(stats, update, first):
+        x = update.examples.real
+        assert update.key is key
         seen.append(first)
-        return {"w": x.mean(0)}, stats + x.sum(), {"loss": jnp.square(x).mean()}, x[0]
+        return {"w": x.mean(0)}, stats + x.sum(), {"loss": jnp.square(x).mean()}
 
     x = jnp.float32(np.random.RandomState(0).randn(8, 3))
-    grads, stats, metrics, more = in_parts(m, part, jnp.zeros(()), x)
+    update = Update(Examples(x, None, x, jnp.arange(8)), key, jnp.int32(0), None)
+    grads, stats, metrics = in_parts(m, part, jnp.zeros(()), update)
     assert_allclose(grads["w"], x.mean(0), rtol=1e-5)
     assert_allclose(stats, x.sum(), rtol=1e-5)
     assert_allclose(metrics["loss"], jnp.square(x).mean(), rtol=1e-5)
-    assert_allclose(more, x[0])
     assert seen[0] and not any(seen[1:])
 
 
@@ -67,9 +72,6 @@ PENALTY = {"model__g_batch_norm": False, "regularizers__r1": 3.0, "regularizers_
 
 def test_penalty_step_descends_on_the_interval_times_the_penalty(key):
     """Adam with b1 = 0 and eps = 1, whose step is then g / (|g| + 1), on a gradient that grows by the interval."""
-    import flax.linen as nn
-
-    from jaxgan.architectures import DOutput
 
     class Line(nn.Module):
         @nn.compact
@@ -111,3 +113,57 @@ def test_penalty_step_leaves_statistics_alone(key):
     new, _ = penalty_step(gan, state, first(batches(1)), key, hyper)
     assert same(new.discriminator.stats, state.discriminator.stats)
     assert same(dataclasses.replace(new, discriminator=state.discriminator), state)
+
+
+class Square(nn.Module):
+    """A discriminator whose logit is the mean square of an image, so that mean logits tell batches of images apart."""
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        w = self.param("w", nn.initializers.ones, ())
+        return DOutput(w * jnp.square(x).mean((1, 2, 3)), x.reshape(len(x), -1), {})
+
+
+@pytest.mark.parametrize("step", [d_step, g_step])
+def test_parts_are_generated_alone_in_both_networks_steps(step, key):
+    """Batch norm of G sees one part at a time: the examples of part i are those of a pass over that part alone."""
+    gan, state, hyper = game(small(train__accumulate=4, loss__name="wasserstein"), discriminator=Square())
+    batch = first(batches(1))
+    _, metrics = jax.jit(partial(step, gan))(state, batch, key, hyper)
+    g, examples = state.generator, examples_of(gan, batch, key)
+
+    def mean_logit(z):
+        return float(jnp.square(generate(gan, g.params, g.stats, z, None).images).mean())
+
+    alone = np.mean([mean_logit(z) for z in examples.z.reshape(4, 2, -1)])
+    found = metrics["logits/fake"] if step is d_step else -metrics["loss/g"]
+    assert_allclose(found, alone, rtol=1e-5)
+    assert abs(alone - mean_logit(examples.z)) > 1e-3
+
+
+def test_no_pass_of_a_step_in_parts_generates_more_than_a_part(key, monkeypatch):
+    sizes = []
+
+    class Generator(nn.Module):
+        @nn.compact
+        def __call__(self, z, *, train):
+            sizes.append(len(z))
+            return jnp.tanh(nn.Dense(64)(z)).reshape(-1, 8, 8, 1)
+
+    options = {"regularizers__r1": 1.0, "regularizers__interval": 2, "monitor__layers": False}
+    gan, state, hyper = game(small(train__accumulate=4, **options), generator=Generator())
+    sizes.clear()
+    jax.eval_shape(partial(train_step, gan), state, batches(1), key, hyper)
+    assert sizes and set(sizes) == {2}
+
+
+@pytest.mark.parametrize(("platform", "loops"), [("cpu", 0), ("cuda", 3)])
+def test_parts_are_a_loop_on_accelerators_and_none_on_a_cpu(platform, loops, key):
+    """Whatever platform the program is made on: a loop saves memory, but slows convolutions down on a CPU."""
+    options = {"model__d_spectral_norm": False, "regularizers__r1": 1.0, "regularizers__interval": 2}
+    found = []
+    for parts in (1, 4):
+        gan, state, hyper = game(small(train__accumulate=parts, **options))
+        program = jax.export.export(jax.jit(partial(train_step, gan)), platforms=[platform])
+        found.append(program(state, batches(1), key, hyper).mlir_module().count("stablehlo.while"))
+    assert found[1] - found[0] == loops  # of D's update, of its penalties and of G's update

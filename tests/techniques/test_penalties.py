@@ -53,13 +53,13 @@ CLOSED = {
 @pytest.mark.parametrize("name", PENALTIES)
 def test_regularizer_equals_its_closed_form(name):
     for apply, expected in zip((linear, quadratic), CLOSED[name], strict=False):
-        assert_allclose(PENALTIES[name](apply, REAL, FAKE, KEYS), expected, rtol=1e-6)
+        assert_allclose(PENALTIES[name].value(apply, REAL, FAKE, KEYS), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", PENALTIES)
 def test_regularizer_of_a_constant_discriminator_has_its_value_and_no_gradient(name):
     def penalty(w):
-        return PENALTIES[name](lambda x: DOutput(x @ w + 7, x, {}), REAL, FAKE, KEYS)
+        return PENALTIES[name].value(lambda x: DOutput(x @ w + 7, x, {}), REAL, FAKE, KEYS)
 
     value, gradient = jax.value_and_grad(penalty)(jnp.zeros(2))
     assert value == CLOSED[name][2]
@@ -69,7 +69,7 @@ def test_regularizer_of_a_constant_discriminator_has_its_value_and_no_gradient(n
 @pytest.mark.parametrize("name", PENALTIES)
 def test_regularizer_does_not_depend_on_the_split_of_the_batch(name):
     def slice_of(real, fake, keys):
-        return PENALTIES[name](
+        return PENALTIES[name].value(
             quadratic, real, fake, keys, mean=lambda x, axis=None: jax.lax.pmean(jnp.mean(x, axis), "devices")
         )
 
@@ -80,7 +80,7 @@ def test_regularizer_does_not_depend_on_the_split_of_the_batch(name):
 
 @pytest.mark.parametrize("name", PENALTIES)
 def test_regularizer_computes_narrow_examples_in_float32(name):
-    value = PENALTIES[name](linear, jnp.bfloat16(REAL), jnp.bfloat16(FAKE), KEYS)
+    value = PENALTIES[name].value(linear, jnp.bfloat16(REAL), jnp.bfloat16(FAKE), KEYS)
     assert value.dtype == jnp.float32
     assert_allclose(value, CLOSED[name][0], rtol=1e-2)
 
@@ -99,7 +99,9 @@ def test_regularizer_differentiates_through_our_convolutions(name, key, float64)
 
     def penalty(kernel):
         changed = {**params, "Conv_0": {**params["Conv_0"], "kernel": kernel}}
-        return PENALTIES[name](lambda x: discriminator.apply({"params": changed}, x, train=False), x, fake, KEYS[:2])
+        return PENALTIES[name].value(
+            lambda x: discriminator.apply({"params": changed}, x, train=False), x, fake, KEYS[:2]
+        )
 
     kernel = params["Conv_0"]["kernel"]
     direction = jax.random.normal(key, kernel.shape)
@@ -116,7 +118,7 @@ def through_stock_layers(key):
     stock = DCGANDiscriminator(base_features=2, spectral_norm=False)
 
     def penalty(params, apply):
-        return PENALTIES["wgan_gp"](lambda x: apply(params, x), x, fake, KEYS[:2])
+        return PENALTIES["wgan_gp"].value(lambda x: apply(params, x), x, fake, KEYS[:2])
 
     def ours(params, x):
         return discriminator.apply({"params": params}, x, train=False)
@@ -198,3 +200,13 @@ def test_clip_params_leaves_what_is_inside():
     assert_array_equal(clipped["w"], np.float32([-0.01, -0.01, 0.005, 0.01]))
     assert clipped["b"].dtype == jnp.bfloat16
     assert_allclose(np.float32(clipped["b"]), [0.01], rtol=1e-2)
+
+
+def test_each_penalty_has_a_random_stream_of_its_own_for_ever():
+    """Changing one of these numbers changes what resumed runs draw."""
+    assert {name: penalty.stream for name, penalty in PENALTIES.items()} == {
+        "r1": 0,
+        "r2": 1,
+        "wgan_gp": 2,
+        "dragan": 3,
+    }

@@ -116,7 +116,7 @@ def test_lecam_relu_reaches_the_step():
 def test_ada_goes_up_by_the_share_of_examples_where_d_is_sure():
     """`test_augment` has the other direction."""
     options = {"augment__policy": ("cutout",), "augment__ada": True, "augment__p": 0.5, "augment__ada_kimg": 0.1}
-    state, hyper, both, _ = steps_of({**options, "augment__ada_target": -1.0})
+    state, hyper, both, _ = steps_of({**options, "augment__ada_target": -1.0, "augment__ada_interval": 1})
     (new, metrics), _ = both(state, hyper)
     assert metrics["ada/sign"] > -1
     assert_allclose(new.aux["ada_p"], 0.5 + 8 / 100, rtol=1e-6)
