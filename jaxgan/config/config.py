@@ -243,16 +243,16 @@ _PRINTED = "All are printed by `python -m jaxgan.main --keys"
 def younger_keys(recorded: Mapping[str, Any]) -> tuple[str, ...]:
     """Names the keys of `BEFORE` that did not exist yet when a configuration was recorded."""
     there = _flatten(recorded)
-    return tuple(key for key in BEFORE if key not in there)
+    return tuple(name for name in BEFORE if name not in there)
 
 
 def as_begun(config: Config, younger: Sequence[str]) -> Config:
     """Gives keys younger than a run what stands in `BEFORE` for them, where they have an effect and their defaults."""
     values, default = config.to_dict(), _flatten(Config().to_dict())
-    for key in younger:
-        section, _, name = key.partition(".")
-        if has_effect(config, key) and values[section][name] == default[key]:
-            values[section][name] = BEFORE[key]
+    for name in younger:
+        section, _, field_name = name.partition(".")
+        if has_effect(config, name) and values[section][field_name] == default[name]:
+            values[section][field_name] = BEFORE[name]
     return Config.from_dict(values)
 
 

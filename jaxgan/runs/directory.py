@@ -111,7 +111,7 @@ def is_locked(workdir: Path) -> bool:
 
 
 def read(workdir: str | os.PathLike) -> dict[str, Any]:
-    """Reads a run's `config.json`; the `Config` is under `config`.
+    """Reads a run's `config.json`; the `Config` is under `config`, keys younger than the run under `younger`.
 
     Raises:
       UserError: it is missing, damaged, or of a newer format.
@@ -126,15 +126,14 @@ def read(workdir: str | os.PathLike) -> dict[str, Any]:
                 f"{path} has format {shown(record['format'])}; this version of jaxgan reads format {FORMAT}: install "
                 "the version that wrote it."
             )
-        config = _checked(record)
-        return {**record, "config": config}
+        younger = younger_keys(record["config"]) if isinstance(record.get("config"), dict) else ()
+        return {**record, "config": as_begun(_checked(record), younger), "younger": younger}
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(
             f"{workdir} holds no run: there is no config.json in it. Name the directory of a run."
         ) from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-<<<<<<< HEAD
     except UserError:
         raise
     except DAMAGES as error:
@@ -159,19 +158,8 @@ def _checked(record: dict[str, Any]) -> Config:
     _demand(isinstance(present, list) and all(_whole(n, 0) and n < len(classes) for n in present), "example.present")
     modules = record.get(MODULES, {})
     _demand(isinstance(modules, dict) and all(isinstance(x, str) for x in modules.values()), MODULES)
-=======
-    except (ValueError, KeyError, TypeError):
-        raise damaged from None
-    if found != FORMAT:
-        raise UserError(f"{path} has format {found!r}; this version of jaxgan reads format {FORMAT}.")
-    if not all(isinstance(record.get(part), dict) for part in ("config", "example", "environment")):
-        raise damaged
-    if not isinstance(record["environment"].get("versions", {}), dict):
-        raise damaged
-    younger = younger_keys(record["config"])
->>>>>>> 6ca82d3 (Follow a step through one file for each update)
     try:
-        config = as_begun(Config.from_dict(record["config"]), younger)
+        config = Config.from_dict(record["config"])
     except UserError as error:
         raise UserError(f"config.json: {error}") from None
     if INTERVENTION in record:
@@ -182,21 +170,23 @@ def _checked(record: dict[str, Any]) -> Config:
             _demand(_whole(change.get(name), least), f"{INTERVENTION}.{name}")
         for key, (old, new) in change["changes"].items():
             section, name = key.split(".")
-<<<<<<< HEAD
             float(getattr(getattr(config, section), name) + old + new)
     return config
-=======
-            float(getattr(getattr(config, section), name) + new)
-        int(changes["attempt"])
-    except (TypeError, ValueError, KeyError, AttributeError):
-        raise damaged from None
-    return {**record, "config": config, "younger": younger}
+
+
+def _demand(holds: bool, part: str) -> None:
+    if not holds:
+        raise ValueError(f"{part} is not as training writes it")
+
+
+def _whole(value: Any, least: int) -> bool:
+    return type(value) is int and value >= least
 
 
 def continued(workdir: Path, config: Config) -> tuple[Config, str | None]:
     """Returns the configuration by which a run goes on as it began, and a sentence where that is not the one given.
 
-    A key that did not exist yet when the run began, and that was left at its default, gets the value that stands for
+    A key that did not exist yet when the run began, and that is left at its default, gets the value that stands for
     what the run did without it.
 
     Raises:
@@ -208,16 +198,6 @@ def continued(workdir: Path, config: Config) -> tuple[Config, str | None]:
     kept = [change.partition(":")[0] for change in difference(config.to_dict(), begun.to_dict())]
     values = ", ".join(f"{key}={BEFORE[key]}" for key in kept)
     return begun, f"this run began before these keys existed and goes on as it was: {values}." if kept else None
->>>>>>> 6ca82d3 (Follow a step through one file for each update)
-
-
-def _demand(holds: bool, part: str) -> None:
-    if not holds:
-        raise ValueError(f"{part} is not as training writes it")
-
-
-def _whole(value: Any, least: int) -> bool:
-    return type(value) is int and value >= least
 
 
 def open_run(
@@ -250,17 +230,12 @@ def open_run(
         "python": platform.python_version(),
         "versions": _versions(),
     }
-<<<<<<< HEAD
     modules, path, notes, kept = dict(modules or {}), workdir / "config.json", [], {}
-=======
-    path = workdir / "config.json"
-    note = None
-    kept: dict[str, Any] = {}
-    younger: tuple[str, ...] = ()
->>>>>>> 6ca82d3 (Follow a step through one file for each update)
+    values = config.to_dict()
     if path.exists():
         old = read(workdir)
-        younger = old["younger"]
+        for section, _, name in (key.partition(".") for key in old["younger"]):
+            del values[section][name]  # it stays recorded that the run began before this key existed
         kept = {INTERVENTION: old[INTERVENTION]} if INTERVENTION in old else {}
         _check_same_run(workdir, old, config, example)
         named_modules.check_given(workdir, old.get(MODULES), modules)
@@ -269,10 +244,9 @@ def open_run(
         raise UserError(
             f"{workdir} has checkpoints but no config.json, so it cannot be resumed: choose another --workdir."
         )
-<<<<<<< HEAD
     record = {
         "format": FORMAT,
-        "config": config.to_dict(),
+        "config": values,
         "example": example,
         "environment": environment,
         MODULES: modules,
@@ -315,16 +289,6 @@ def _start_anew(workdir: Path) -> list[str]:
     if log.exists() and log.stat().st_size:
         return [f"{workdir} has a log but no checkpoint: training starts again from step 0."]
     return []
-=======
-    values = config.to_dict()
-    for section, _, name in (key.partition(".") for key in younger):  # still recorded as older than these keys
-        del values[section][name]
-    record = {"format": FORMAT, "config": values, "example": example, "environment": environment, **kept}
-    partial = path.with_name(".config.json.partial")
-    partial.write_text(json.dumps(record, indent=2) + "\n")
-    os.replace(partial, path)
-    return note
->>>>>>> 6ca82d3 (Follow a step through one file for each update)
 
 
 def _unlike(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -349,3 +349,41 @@ def test_a_long_list_of_differences_is_cut(run):
     with pytest.raises(UserError) as caught:
         directory.open_run(run, Config(seed=3, d_optim=OptimConfig(b1=0.3, b2=0.2, eps=0.1)), EXAMPLE, "2 x cpu")
     assert "others" in str(caught.value) and len(str(caught.value)) < 1000
+
+
+def adaptive(**augment) -> Config:
+    return Config.from_dict({"augment": {"policy": ("cutout",), "ada": True, **augment}, "regularizers": {"r1": 1.0}})
+
+
+def begun_before_the_keys(run) -> None:
+    """A run recorded before `augment.ada_interval` and `regularizers.before_augmentation` existed."""
+    directory.open_run(run, adaptive(), EXAMPLE, "4 x cpu")
+
+    def forget(contents):
+        del contents["config"]["augment"]["ada_interval"]
+        del contents["config"]["regularizers"]["before_augmentation"]
+
+    rewrite(run, forget)
+
+
+def test_a_run_goes_on_as_it_began_before_keys_existed_however_often_it_is_resumed(tmp_path):
+    begun_before_the_keys(tmp_path)
+    for _ in range(2):
+        config, note = directory.continued(tmp_path, adaptive())
+        assert (config.augment.ada_interval, config.regularizers.before_augmentation) == (1, False)
+        assert note.endswith("goes on as it was: augment.ada_interval=1, regularizers.before_augmentation=False.")
+        assert directory.read(tmp_path)["config"] == config
+        directory.open_run(tmp_path, config, EXAMPLE, "4 x cpu")
+
+
+def test_a_run_that_began_before_a_key_existed_refuses_another_value_of_it(tmp_path):
+    begun_before_the_keys(tmp_path)
+    config, _ = directory.continued(tmp_path, adaptive(ada_interval=8))
+    with pytest.raises(UserError, match="augment.ada_interval: 1 -> 8"):
+        directory.open_run(tmp_path, config, EXAMPLE, "4 x cpu")
+
+
+def test_a_new_run_and_keys_without_effect_are_left_as_given(tmp_path):
+    assert directory.continued(tmp_path, adaptive()) == (adaptive(), None)
+    begun_before_the_keys(tmp_path)
+    assert directory.continued(tmp_path, Config()) == (Config(), None)
