@@ -107,7 +107,7 @@ def test_lecam_relu_reaches_the_step():
     options = {"regularizers__lecam": 1.0, "model__d_spectral_norm": False}
     found = {}
     for relu in (False, True):
-        state, hyper, both = steps_of({**options, "regularizers__lecam_relu": relu})
+        state, hyper, both, _ = steps_of({**options, "regularizers__lecam_relu": relu})
         (_, metrics), _ = both(state, hyper)
         found[relu] = float(metrics["penalty/lecam"])
     assert 0 < found[True] < found[False]
