@@ -379,7 +379,7 @@ def test_a_run_goes_on_as_it_began_before_keys_existed_however_often_it_is_resum
 def test_a_run_that_began_before_a_key_existed_refuses_another_value_of_it(tmp_path):
     begun_before_the_keys(tmp_path)
     config, _ = directory.continued(tmp_path, adaptive(ada_interval=8))
-    with pytest.raises(UserError, match="augment.ada_interval: 1 -> 8"):
+    with pytest.raises(UserError, match=r"augment\.ada_interval: 1 -> 8"):
         directory.open_run(tmp_path, config, EXAMPLE, "4 x cpu")
 
 
