@@ -248,7 +248,8 @@ class Checkpoints:
             raise OtherNetworksError(
                 f"The checkpoint of step {step} in {self.directory} is of other networks: {there}. If the run was "
                 "trained with your own modules, pass generator= and discriminator=, or on the command line "
-                "--generator=package.module:Class and --discriminator=package.module:Class."
+                "--generator=package.module:Class and --discriminator=package.module:Class. If an earlier jaxgan "
+                "trained it, CHANGELOG.md says which networks have changed since."
             )
         with contextlib.closing(ocp.Checkpointer(ocp.StandardCheckpointHandler())) as reader:
             state = reader.restore(self._place / str(step) / "state", args=ocp.args.StandardRestore(target))
