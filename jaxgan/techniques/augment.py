@@ -1,12 +1,13 @@
-"""Differentiable augmentation of all that D sees, the dict `AUGMENTATIONS`, and ADA's control of its probability.
+"""Augments everything that D sees, differentiably, and adapts the probability of doing so (ADA).
 
-Real and generated examples are augmented alike, in D's step and in G's, and G's gradient flows through: so D cannot
-learn the training set by heart, and G does not learn to make augmented images. Zhao et al. 2020 (DiffAugment),
-https://arxiv.org/abs/2006.10738; Karras et al. 2020 (ADA), https://arxiv.org/abs/2006.06676
+Real and generated examples are augmented in the same way, in D's step and in G's, and G's gradient flows through the
+augmentation. So D cannot learn the training set by heart, and G does not learn to make augmented images.
+Zhao et al. 2020 (DiffAugment), https://arxiv.org/abs/2006.10738; Karras et al. 2020 (ADA),
+https://arxiv.org/abs/2006.06676
 
-Each augmentation is `(image [H, W, C], key, bounds) -> image` for any number of channels, `bounds` = (low, high) the
-range of the images. Constants are of the paper's code, which is for (-1, 1), and scale with the range: augmenting
-commutes with the change from one range to another. What comes from outside of the image is the middle of the range.
+Each entry of `AUGMENTATIONS` is a function `(image [H, W, C], key, bounds) -> image` for any number of channels, where
+`bounds` = (low, high) is the range of the images. The constants are those of DiffAugment's program for (-1, 1), scaled
+to the range. Pixels from outside the image have the value in the middle of the range.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ Bounds = tuple[float, float]
 
 
 def color(image: Array, key: Array, bounds: Bounds = (-1.0, 1.0)) -> Array:
-    """Brightness, then saturation, then contrast, each by a draw per image.
+    """Changes brightness, then saturation, then contrast, each by one random number for the image.
 
-    x + b with b ~ U(-1/4, 1/4) of the range; m + s (x - m) with s ~ U(0, 2) and m the mean over the channels of each
-    pixel, so of one channel nothing changes; m + c (x - m) with c ~ U(1/2, 3/2) and m the mean of the whole image.
+    * Brightness: x + b, with b ~ U(-1/4, 1/4) of the range.
+    * Saturation: m + s (x - m), with s ~ U(0, 2) and m the mean over the channels of each pixel. An image of one
+      channel stays as it is.
+    * Contrast: m + c (x - m), with c ~ U(1/2, 3/2) and m the mean of the whole image.
     """
     u = jax.random.uniform(key, (3,), jnp.float32).astype(image.dtype)
     low, high = bounds
@@ -38,7 +41,7 @@ def color(image: Array, key: Array, bounds: Bounds = (-1.0, 1.0)) -> Array:
 
 
 def translation(image: Array, key: Array, bounds: Bounds = (-1.0, 1.0)) -> Array:
-    """A shift by whole pixels, uniform from -n/8 to n/8 (rounded, halves up) of the size n in each direction."""
+    """Shifts by whole pixels in both directions, uniformly from -n/8 to n/8 (rounded, halves up) for size n."""
     h, w, c = image.shape
     most = (h + 4) // 8, (w + 4) // 8
     padded = jnp.pad(image, [(m, m) for m in (*most, 0)], constant_values=_middle(bounds))
@@ -47,12 +50,12 @@ def translation(image: Array, key: Array, bounds: Bounds = (-1.0, 1.0)) -> Array
 
 
 def cutout(image: Array, key: Array, bounds: Bounds = (-1.0, 1.0)) -> Array:
-    """A box of half the size (rounded up) erased, its center anywhere in the image: at a border it is cut off."""
+    """Erases a box of half the size (rounded up) around a random pixel; the part outside the image is cut off."""
     h, w, _ = image.shape
 
     def inside(key: Array, n: int) -> Array:
         box = (n + 1) // 2
-        # A box of even size has its center between pixels, so there is one place more.
+        # A box of even size has its center between pixels, so it has one more possible place.
         start = jax.random.randint(key, (), 0, n + 1 - box % 2) - box // 2
         return (jnp.arange(n) >= start) & (jnp.arange(n) < start + box)
 
@@ -61,25 +64,29 @@ def cutout(image: Array, key: Array, bounds: Bounds = (-1.0, 1.0)) -> Array:
     return jnp.where(erased, jnp.asarray(_middle(bounds), image.dtype), image)
 
 
-# A new one goes to the end: each draws from the stream of its place.
+# Add new ones at the end: the position of each selects its random stream.
 AUGMENTATIONS: dict[str, Callable[..., Array]] = {"color": color, "translation": translation, "cutout": cutout}
 
 
 def augment(images: Array, keys: Array, policy: Sequence[str], p: Array, bounds: Bounds = (-1.0, 1.0)) -> Array:
-    """Each augmentation of the policy, applied to each image with probability p on its own: [B, H, W, C].
+    """Applies each augmentation of a policy to each image with probability p, independently.
 
     Args:
       images: [B, H, W, C].
-      keys: typed keys [B], one per example of the global batch; other ones for real, generated and each step.
+      keys: typed keys [B], one for each example of the global batch, different for real and generated examples and for
+        each step.
       policy: names in `AUGMENTATIONS`, applied in this order.
-      p: scalar; 1 is DiffAugment, 0 exactly the identity.
-      bounds: the range of the images.
+      p: scalar; 1 is DiffAugment, 0 is exactly the identity.
+      bounds: lowest and highest value of the images.
+
+    Returns:
+      [B, H, W, C].
 
     Raises:
-      ValueError: these are no images.
+      ValueError: `images` does not have four axes.
     """
     if images.ndim != 4:
-        raise ValueError(f"augmentation is for images [B, H, W, C], not for examples of shape {images.shape}.")
+        raise ValueError(f"Augmentation needs images [B, H, W, C], not examples of shape {images.shape}.")
     names = list(AUGMENTATIONS)
 
     def one(image: Array, key: Array) -> Array:
@@ -93,11 +100,11 @@ def augment(images: Array, keys: Array, policy: Sequence[str], p: Array, bounds:
 
 
 class Ada(NamedTuple):
-    """How ADA moves the probability p of augmentations.
+    """Holds the constants by which ADA changes the probability p of augmentations.
 
     Attributes:
-      target: of the mean sign of D's logits on real examples.
-      kimg: how many thousand real examples take p from 0 to 1.
+      target: mean sign of D's logits on real examples above which p grows.
+      kimg: number of thousand real examples that take p from 0 to 1.
       first_p: p before the first update.
       interval: number of D's minibatches from one change of p to the next.
     """
@@ -110,11 +117,11 @@ class Ada(NamedTuple):
 
 @flax.struct.dataclass
 class AdaSigns:
-    """The signs that ADA has collected since it last changed its probability.
+    """Collects the signs of D's logits since ADA last changed its probability.
 
     Attributes:
-      total: f[], the sum over minibatches of the mean sign.
-      minibatches: i32[], how many those were.
+      total: f[], sum over minibatches of the mean sign.
+      minibatches: i32[], number of minibatches.
     """
 
     total: Array
@@ -130,29 +137,29 @@ class AdaSigns:
         return AdaSigns((self.total + sign).astype(self.total.dtype), self.minibatches + 1)
 
     def emptied(self, where: Array) -> AdaSigns:
-        """Starts again where the condition holds."""
+        """Returns an empty collection where the condition holds, else this one."""
         return jax.tree.map(lambda x: jnp.where(where, jnp.zeros_like(x), x), self)
 
     @property
     def mean(self) -> Array:
-        """The mean sign of all examples collected."""
+        """Mean sign of all examples collected."""
         return self.total / self.minibatches.astype(self.total.dtype)
 
 
 def ada_update(p: Array, sign_mean: Array, examples: int | Array, target: Array, kimg: Array) -> Array:
-    """Computes ADA's next probability: higher where D overfits, which is where r_t = E sign(D(x)) > target, else lower.
+    """Returns ADA's next probability: higher if D overfits, r_t = E sign(D(x)) > target, else lower.
 
-    p + sign(r_t - target) examples / (1000 kimg), kept within [0, 1]: `kimg` thousand examples take it from 0 to 1.
-    The authors' program sets no upper bound, but a p beyond 1 draws like 1, and must first fall below 1 again before
-    anything changes.
+    It is p + sign(r_t - target) examples / (1000 kimg), clipped to [0, 1], so that `kimg` thousand examples can take it
+    from 0 to 1. The authors' program sets no upper bound, but draws with a p above 1 as with 1. Its p then takes longer
+    to fall below 1 again.
 
     Args:
       p: f[], the probability so far.
-      sign_mean: f[], r_t: mean over real examples of the sign of D's logit from where D is undecided, +1 on the side
-        of real. About 0 in the beginning, 1 where D knows every real example.
-      examples: number of real examples seen since the last update.
-      target: 0.6 in the paper.
-      kimg: 500 in the paper.
+      sign_mean: f[], r_t, the mean over real examples of the sign of D's logit minus the logit at which D is undecided;
+        positive means real. It is about 0 at the beginning, and 1 if D recognizes every real example.
+      examples: number of real examples since the last update.
+      target: 0.6 in the article.
+      kimg: 500 in the article.
 
     >>> [round(float(ada_update(jnp.float32(0.5), r, 5000, 0.6, 500)), 3) for r in (0.9, 0.6, 0.1)]
     [0.51, 0.5, 0.49]

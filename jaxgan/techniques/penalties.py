@@ -1,9 +1,9 @@
-"""Penalties beside the adversarial loss, constraints on the discriminator, and the dict `PENALTIES`.
+"""Defines the penalties and constraints on the discriminator, and the dict `PENALTIES` of gradient penalties.
 
-Its functions are `(apply, real, fake, keys, mean=jnp.mean) -> scalar`, to be multiplied by their weight: `apply` maps
-a batch of examples to the discriminator's whole `DOutput` with its statistics held fixed, `keys` [B] are typed keys,
-one per example of the global batch, and `mean(x, axis=None)` averages over the global batch. They need the gradient of
-each example's logit by that example, so D must treat the examples apart: no batch norm.
+Each gradient penalty is a function `(apply, real, fake, keys, mean=jnp.mean) -> scalar`, to be multiplied by its
+weight. `apply` maps a batch of examples to the discriminator's `DOutput` with its statistics held fixed. `keys` [B] are
+typed keys, one for each example of the global batch. `mean(x, axis=None)` averages over the global batch. A gradient
+penalty needs the gradient of each logit by its own example, so D must not mix examples: no batch norm.
 """
 
 from __future__ import annotations
@@ -20,36 +20,40 @@ Mean = Callable[..., Array]
 
 
 def squared_gradient_norm(apply: Callable, x: Array) -> Array:
-    """Per example |grad_x D(x)|^2 in at least float32: [B]. D must treat the examples apart."""
+    """Returns |grad_x D(x)|^2 of each example, [B], in at least float32. D must not mix examples."""
     gradient = jax.grad(lambda x: jnp.sum(_wide(apply(x).logits)))(x)
     return jnp.sum(jnp.square(_wide(gradient)), axis=tuple(range(1, gradient.ndim)))
 
 
 def distance_from_unit_gradient(apply: Callable, x: Array) -> Array:
-    """Per example (|grad_x D(x)| - 1)^2: [B]. Where the gradient is zero it is 1 and passes no gradient on."""
+    """Returns (|grad_x D(x)| - 1)^2 of each example, [B]; where the gradient is zero, 1 with a zero derivative."""
     squared = squared_gradient_norm(apply, x)
     zero = squared == 0
-    # The root has no derivative at 0, and 0 times its infinity would be NaN even behind a `where`.
+    # The root's derivative at 0 is infinite, and 0 times infinity would be NaN, even in a branch `where` discards.
     norm = jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squared)))
     return jnp.square(norm - 1)
 
 
 def r1(apply: Callable, real: Array, fake: Array, keys: Array, mean: Mean = jnp.mean) -> Array:
-    """1/2 E |grad D(x)|^2 on real examples. Mescheder et al. 2018, https://arxiv.org/abs/1801.04406"""
+    """Returns 1/2 E |grad D(x)|^2 at real examples. Mescheder et al. 2018, https://arxiv.org/abs/1801.04406"""
     del fake, keys
     return 0.5 * mean(squared_gradient_norm(apply, real))
 
 
 def r2(apply: Callable, real: Array, fake: Array, keys: Array, mean: Mean = jnp.mean) -> Array:
-    """1/2 E |grad D(x)|^2 on generated examples. Mescheder et al. 2018; with R1 the base of R3GAN 2024."""
+    """Returns 1/2 E |grad D(x)|^2 at generated examples.
+
+    Mescheder et al. 2018, https://arxiv.org/abs/1801.04406; R3GAN uses it with `r1`,
+    https://arxiv.org/abs/2501.05441
+    """
     del real, keys
     return 0.5 * mean(squared_gradient_norm(apply, fake))
 
 
 def wgan_gp(apply: Callable, real: Array, fake: Array, keys: Array, mean: Mean = jnp.mean) -> Array:
-    """E (|grad D(u x + (1 - u) G(z))| - 1)^2, one u ~ U(0, 1) per example. Usual weight 10.
+    """Returns E (|grad D(u x + (1 - u) G(z))| - 1)^2 with one u ~ U(0, 1) for each example. Its usual weight is 10.
 
-    A constant D has the gradient 0 and so the penalty 1. Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028
+    The penalty of a constant D is 1. Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028
     """
     u = jax.vmap(lambda key: jax.random.uniform(key, (1,) * (real.ndim - 1), jnp.float32))(keys)
     u = u.astype(fake.dtype)
@@ -57,11 +61,11 @@ def wgan_gp(apply: Callable, real: Array, fake: Array, keys: Array, mean: Mean =
 
 
 def dragan(apply: Callable, real: Array, fake: Array, keys: Array, mean: Mean = jnp.mean) -> Array:
-    """E (|grad D(x + 1/2 std(x) U)| - 1)^2, U ~ U(0, 1) per coordinate. Usual weight 10.
+    """Returns E (|grad D(x + 1/2 std(x) U)| - 1)^2 with U ~ U(0, 1) in each coordinate. Its usual weight is 10.
 
-    std is one number, over all coordinates of the global batch of real examples. That is the noise of the authors'
-    code; they then take a random point between x and the noisy x, which only makes the noise smaller, and the paper
-    has a normal distribution in its place. Kodali et al. 2017, https://arxiv.org/abs/1705.07215
+    std is one number, over all coordinates of the global batch of real examples. This is the noise of the authors'
+    program, which then takes a random point between x and the noisy x; that only makes the noise smaller. The article
+    has normal noise instead. Kodali et al. 2017, https://arxiv.org/abs/1705.07215
     """
     del fake
     x = _wide(real)
@@ -71,14 +75,15 @@ def dragan(apply: Callable, real: Array, fake: Array, keys: Array, mean: Mean = 
 
 
 class Penalty(NamedTuple):
-    """A gradient penalty, and what the steps need to know of it.
+    """Holds a gradient penalty and the properties that the steps need.
 
     Attributes:
       value: the function.
-      stream: number of its random stream, its own for ever: other penalties, or another order, change no draws.
-      at: the kind of example, "real" or "fake", at which alone it takes gradients, which it can therefore take before
-        augmentation and through it; None: it takes them at examples as D sees them.
-      coupled: whether the examples of a batch meet in it, so that `mean` has to see all of them.
+      stream: number of its random stream. It never changes, so that neither other penalties nor their order change what
+        is drawn.
+      at: kind of example, "real" or "fake", if gradients are taken at examples of one kind only. They can then be taken
+        before augmentation and through it. None: they are taken at examples as D sees them.
+      coupled: whether examples of a batch meet in it, so that `mean` must average over all devices.
     """
 
     value: Callable[..., Array]
@@ -97,10 +102,15 @@ PENALTIES: dict[str, Penalty] = {
 
 @flax.struct.dataclass
 class LeCamAverages:
-    """Moving averages of D's mean logits: a_R on real examples and a_F on generated ones, free of their start.
+    """Holds moving averages of D's mean logits, without bias from their start.
 
-    a is the mean of all logits so far with weights (1 - decay) decay^age, divided by the weights' sum, `weight`, which
-    is 0 before the first update and 1 in the end. So the first update makes a what it sees.
+    Each is the mean of all batches' mean logits with weights (1 - decay) decay^age, divided by the sum of the weights.
+    So the first update sets it to the first batch's mean.
+
+    Attributes:
+      real: a_R, the average on real examples.
+      fake: a_F, the average on generated examples.
+      weight: sum of the weights, 0 before the first update and 1 in the long run.
     """
 
     real: Array
@@ -109,13 +119,13 @@ class LeCamAverages:
 
     @classmethod
     def start(cls) -> LeCamAverages:
-        """Before the first update, when the averages mean nothing yet."""
+        """Returns the averages before the first update, which mean nothing yet."""
         return cls(jnp.zeros(()), jnp.zeros(()), jnp.zeros(()))
 
     def update(
         self, real_logits: Array, fake_logits: Array, decay: float = 0.99, mean: Mean = jnp.mean
     ) -> LeCamAverages:
-        """The averages after one more batch, as constants: no gradient flows through them."""
+        """Returns the averages after one more batch; no gradient flows through them."""
         weight = decay * self.weight + (1 - decay)
         share = (1 - decay) / weight
 
@@ -150,12 +160,12 @@ def lecam(
 
 
 def feature_matching(real_features: Array, fake_features: Array, mean: Mean = jnp.mean) -> Array:
-    """|E h(x) - E h(G(z))|^2, a loss of G: the sum over D's features h of the squared difference of their means.
+    """Returns |E h(x) - E h(G(z))|^2, a loss of G: the squared differences of the means of D's features h, summed.
 
-    The square of a difference of means is not a mean of squares: on several devices `mean` has to see them all.
+    It is not a mean over examples, so on several devices `mean` must average over all of them.
 
     Args:
-      real_features, fake_features: [B, ...] of equal shape, but for B.
+      real_features, fake_features: [B, ...], equal in shape except for B.
       mean: `mean(x, axis=0)` averages over the global batch.
 
     Salimans et al. 2016, https://arxiv.org/abs/1606.03498, equation 3.
@@ -165,7 +175,10 @@ def feature_matching(real_features: Array, fake_features: Array, mean: Mean = jn
 
 
 def clip_params(params, c: Array):
-    """Every parameter, biases too, clipped to [-c, c]; after each update of D. Arjovsky et al. 2017: c = 0.01."""
+    """Clips every parameter, biases too, to [-c, c]; call it after each update of D.
+
+    Arjovsky et al. 2017, https://arxiv.org/abs/1701.07875, with c = 0.01.
+    """
     return jax.tree.map(lambda p: jnp.clip(p, -c, c).astype(p.dtype), params)
 
 

@@ -172,7 +172,7 @@ def test_augment_keeps_the_type(keys):
 
 
 def test_augment_refuses_points(keys):
-    with pytest.raises(ValueError, match="for images"):
+    with pytest.raises(ValueError, match="needs images"):
         augment(np.zeros((4, 2), np.float32), keys[:4], NAMES, jnp.float32(1))
 
 
