@@ -76,7 +76,7 @@ def _depth(value: Any) -> int:
 
 
 def _label(value: Any) -> Any:
-    return value if isinstance(value, (str, bytes)) or not hasattr(value, "item") else _as_array(value, "labels").item()
+    return value.item() if hasattr(value, "item") else value
 
 
 def _is_pillow(value: Any) -> bool:
@@ -128,7 +128,7 @@ def _stacked(given: Sequence[Any], what: str) -> np.ndarray:
         raise UserError(f"The {what} mix {listed(sorted({type(each).__name__ for each in given}))}: give one kind.")
     parts = [_pixels(each, what) if _is_pillow(each) else each for each in given]
     if not all(isinstance(each, (list, tuple, int, float, np.number, np.bool_)) for each in parts):
-        parts = [each if isinstance(each, np.ndarray) else _item(each, what) for each in parts]
+        parts = [_entry(each, what) for each in parts]
         shapes = list(dict.fromkeys(part.shape for part in parts))
         if len(shapes) > 1:
             raise UserError(
@@ -137,7 +137,7 @@ def _stacked(given: Sequence[Any], what: str) -> np.ndarray:
                 "which resizes."
             )
         types = {part.dtype for part in parts}
-        if len(types) > 1 and np.uint8 in types:
+        if len(types) > 1 and np.dtype(np.uint8) in types:
             raise UserError(f"The {what} mix the types {listed(sorted(map(str, types)))}: give one type.")
         return np.stack(parts)
     try:
@@ -149,14 +149,11 @@ def _stacked(given: Sequence[Any], what: str) -> np.ndarray:
     return array
 
 
-def _item(each: Any, what: str) -> np.ndarray:
-    return np.asarray(each) if isinstance(each, (int, float, np.generic)) else _as_array_or_scalar(each, what)
-
-
-def _as_array_or_scalar(each: Any, what: str) -> np.ndarray:
-    if hasattr(each, "detach") and getattr(each, "ndim", 1) == 0:
-        return np.asarray(each.item())
-    return np.asarray(each) if getattr(each, "ndim", 1) == 0 else _as_array(each, what)
+def _entry(each: Any, what: str) -> np.ndarray:
+    """One entry of a list as an array; a number as one without axes."""
+    if _depth(each) == 0:
+        return np.asarray(each.item() if hasattr(each, "item") else each)
+    return each if isinstance(each, np.ndarray) else _as_array(each, what)
 
 
 def _pixels(image: Any, what: str) -> np.ndarray:

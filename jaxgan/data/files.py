@@ -113,7 +113,7 @@ def _folder(root: Path) -> Files:
             ) from None
         identity = status.st_dev, status.st_ino
         if identity in above:
-            left_out.append((folder, "links to a folder they lie in"))
+            left_out.append((folder, "behind links in a circle"))
             continue
         if folder:
             folders.append(folder)
@@ -134,7 +134,7 @@ def _folder(root: Path) -> Files:
                 names.append(name)
             else:
                 broken = entry.is_symlink() and not os.path.exists(entry.path)
-                left_out.append((name, "broken links" if broken else "not regular files"))
+                left_out.append((name, "behind broken links" if broken else "neither files nor folders"))
         if links > MOST_LINKS or len(names) > MOST_FILES:
             what = f"{MOST_LINKS:,} links to folders" if links > MOST_LINKS else f"{MOST_FILES:,} files"
             raise UserError(f"{printable(root)!r} has more than {what}: do its links lead in circles?")
@@ -167,7 +167,7 @@ def _archive(path: Path) -> Files:
         elif name in members:
             why = "twice in the archive"
         elif stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-            why = "not regular files"
+            why = "neither files nor folders"
         if why and not info.is_dir():
             left_out.append((name, why))
         elif not why and not info.is_dir():

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from jaxgan.data.files import printable
-from jaxgan.errors import UserError, listed
+from jaxgan.errors import UserError, listed, shown
+from jaxgan.files import parse_json
 
 JSON, CSV = "dataset.json", "labels.csv"
 MOST_CLASSES = 100_000  # a larger label is a mistake, and would ask for that many class names
@@ -31,7 +31,7 @@ def numbered(values: Sequence[Any], where: str) -> tuple[np.ndarray, tuple[str, 
     """
     strange = [v for v in values if isinstance(v, bool) or not isinstance(v, (str, Integral)) or v == ""]
     if strange:
-        found = listed([repr(v)[:40] for v in strange])
+        found = listed(map(shown, strange))
         raise UserError(f"{where} must be whole numbers from 0 on, or names of classes, not {found}.")
     if all(isinstance(v, Integral) or v.strip().lstrip("+-").isdecimal() for v in values):
         # Longer texts are larger than allowed, whatever they say, and slow to convert.
@@ -113,31 +113,35 @@ def from_file(name: str, read: Callable[[str], bytes]) -> dict[str, int | str] |
     for file, label in pairs:
         file = file.replace("\\", "/").removeprefix("./")
         if found.setdefault(file, label) != label:
-            raise UserError(f"{printable(name)!r} gives {printable(file)!r} two labels, {found[file]!r} and {label!r}.")
+            raise UserError(
+                f"{printable(name)!r} gives {printable(file)!r} two labels, {shown(found[file])} and {shown(label)}."
+            )
     return found
 
 
 def _json_pairs(name: str, text: str) -> list[tuple[str, int | str]] | None:
+    layout = '{"labels": [["path of an image", 3], ...]}'
     wanted = (
-        f'{printable(name)!r} must hold {{"labels": [["path of an image", 3], ...]}}, as StyleGAN\'s tools write it'
+        f"{printable(name)!r} must hold {layout}, as StyleGAN's tools write it (data.labels=folders takes the "
+        "sub-folders as classes instead)"
     )
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
+        content = parse_json(text)
+    except ValueError:
         raise UserError(f"{wanted}, but it is not JSON.") from None
     labels = content.get("labels", "") if isinstance(content, dict) else ""
     if labels is None:
         return None
     rows = list(labels.items()) if isinstance(labels, dict) else labels
     if not isinstance(rows, list) or not rows:
-        raise UserError(f"{wanted}, but it has no such labels; data.labels='folders' reads folders as classes instead.")
+        raise UserError(f"{wanted}, but it has no such labels.")
     pairs = []
     for row in rows:
         file, label = row if isinstance(row, (list, tuple)) and len(row) == 2 else (None, None)
         if isinstance(label, list) and len(label) > 1 and sorted(map(str, label)) == ["0"] * (len(label) - 1) + ["1"]:
             label = label.index(1)  # one-hot
         if not isinstance(file, str) or not isinstance(label, (int, str)) or isinstance(label, bool):
-            raise UserError(f"{wanted}, but one entry is {repr(row)[:60]}.")
+            raise UserError(f"{wanted}, but one entry is {shown(row)}.")
         pairs.append((file, label))
     return pairs
 

@@ -162,7 +162,7 @@ def read_layout(files: Files, request: Request) -> Layout:
         names, labels, class_names, unlabelled = _labelled(reading, names, label_file)
         left_out += Counter({f"without a label in {label_file}": unlabelled})
         others = [name for name in others if name != label_file]
-        left_out += Counter({"the labels' file": int(label_file.startswith(reading.scope))})
+        left_out += Counter({"with the labels": int(label_file.startswith(reading.scope))})
     elif request.labels == "file":
         raise UserError(
             f"data.labels is 'file', but {reading.path()} has no {label_files.JSON} or {label_files.CSV}: write one, "

@@ -16,7 +16,7 @@ from jaxgan.data.images import Form, as_color, as_size
 from jaxgan.data.layout import LABELS
 from jaxgan.data.source import Request, Source, Stacked, Streamed, permutation
 from jaxgan.data.tfds import prepared
-from jaxgan.errors import UserError, listed, suggest
+from jaxgan.errors import UserError, listed, shown, suggest
 
 SPLIT_SEED = 0  # of the embedded sets' division into train and test; changing it would leak test images
 NUM_POINTS = 100_000
@@ -113,7 +113,7 @@ def choose(source: Source, classes: Sequence[int | str], max_examples: int) -> S
         source = source.take(np.flatnonzero(np.isin(source.labels, wanted)), "of other classes")
     if not len(source):
         raise UserError(
-            f"No example of {source.name} is left, with classes {listed([repr(c) for c in classes])}: set data.classes "
+            f"No example of {source.name} is left, with classes {listed(map(shown, classes))}: set data.classes "
             "to classes that have some."
         )
     if max_examples > len(source):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxgan.data import SOURCES, from_arrays, load, synthetic_modes
+from jaxgan.data import SOURCES, embedded, from_arrays, load, synthetic_modes
 from jaxgan.errors import UserError
 
 FIRST_DIGITS = [0, 4, 6, 9, 2, 0, 3, 5, 7, 1, 1, 5]  # a new order would mix train and test images of old runs
@@ -321,3 +321,39 @@ def test_npz_refuses_another_kind_of_file(tmp_path):
     (tmp_path / "a.npz").write_text("hello")
     with pytest.raises(UserError, match=r"is not an \.npz file"):
         load("npz", data_dir=str(tmp_path / "a.npz"))
+
+
+# --- the cache of embedded digits
+
+
+@pytest.fixture
+def no_memory(monkeypatch, tmp_path):
+    """An empty cache on disk, and none in memory; gives the folder."""
+    monkeypatch.setenv("JAXGAN_CACHE", str(tmp_path / "cache"))
+    embedded._cached.cache_clear()
+    yield tmp_path / "cache"
+    embedded._cached.cache_clear()
+
+
+def test_embedded_digits_come_from_the_cache_the_second_time(no_memory, monkeypatch):
+    first = load("embedded", name="digits").examples
+    embedded._cached.cache_clear()
+    monkeypatch.setattr("sklearn.datasets.load_digits", None)  # would be called
+    np.testing.assert_array_equal(load("embedded", name="digits").examples, first)
+
+
+@pytest.mark.parametrize("content", [b"", b"torn", None])
+def test_embedded_digits_of_a_damaged_cache_are_made_anew(no_memory, content):
+    first = load("embedded", name="digits").examples
+    (file,) = no_memory.iterdir()
+    if content is None:
+        np.savez_compressed(file, images=np.zeros((1797, 8, 8, 1), np.uint8), labels=np.zeros(1797, np.int32))
+    else:
+        file.write_bytes(content)
+    embedded._cached.cache_clear()
+    np.testing.assert_array_equal(load("embedded", name="digits").examples, first)
+
+
+def test_embedded_digits_need_no_cache(no_memory):
+    no_memory.write_text("no folder")
+    assert len(load("embedded", name="digits")) == 1437
