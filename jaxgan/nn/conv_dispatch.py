@@ -1,7 +1,7 @@
-"""Which program computes a convolution: stock, or on CPU devices of one core each the faster forms, measured by
-`benchmarks.cost.convolutions`. Each function here computes the same as the stock form beside it, up to rounding.
+"""Chooses the program that computes a convolution: XLA's own (stock), or on CPU devices of one core each a faster one.
 
-Nothing here has a derivative of its own; `jaxgan.nn.conv` gives them.
+`benchmarks.cost.convolutions` measures them. Each function computes the same as its stock form, up to rounding. The
+functions here have no derivatives of their own; `jaxgan.nn.conv` defines them.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from jaxgan.nn import winograd
 Size = tuple[int, int]
 """Height and width."""
 
-CHANNELS = 32  # with fewer, Winograd's transforms cost more than its products save
-PART = 32  # images whose strided kernel gradient takes less time alone than as part of a larger batch
-BLOCK = 2**19  # numbers of an intermediate result that a core keeps near
+CHANNELS = 32  # fewest channels at which minimal filtering saves more products than its transforms cost
+PART = 32  # number of images in a part: the strided kernel gradient of parts takes less time than that of a large batch
+BLOCK = 2**19  # most numbers of an intermediate result that fit a core's cache
 
 
 def strided(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """The stock convolution that all is measured by; see `conv.conv`."""
+    """Applies the stock convolution, the reference for all other forms; see `conv.conv`."""
     padding = [((k - 1) // 2, (k - 1) // 2) for k in kernel.shape[:2]]
     return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 def convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """`strided`."""
+    """Computes `strided`."""
     stock = partial(strided, stride=stride)
     form = _filter(x, kernel.shape, stride)
     if form:
@@ -39,7 +39,7 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 
 
 def transpose(g: jax.Array, kernel: jax.Array, stride: int, size: Size) -> jax.Array:
-    """The linear transpose of `x -> strided(x, kernel, stride)` for x of height and width `size`."""
+    """Applies the linear transpose of `x -> strided(x, kernel, stride)` for x of height and width `size`."""
     if stride == 1 and kernel.shape[0] == kernel.shape[1] and kernel.shape[0] % 2 == 1:
         return convolve(g, flip(kernel), 1)
 
@@ -49,23 +49,25 @@ def transpose(g: jax.Array, kernel: jax.Array, stride: int, size: Size) -> jax.A
 
     whole = size == (2 * g.shape[1], 2 * g.shape[2])
     if _fast(g.dtype) and stride == 2 and kernel.shape[:2] == (4, 4) and whole:
-        wide = min(kernel.shape[2:]) >= CHANNELS and min(g.shape[1:3]) >= 7  # smaller images do not repay the kernel's
+        # For smaller maps, the transform of the kernel costs more than the products save.
+        wide = min(kernel.shape[2:]) >= CHANNELS and min(g.shape[1:3]) >= 7
         return _on_cpu(winograd.conv_transpose if wide else _scattered, stock, g, kernel)
     return stock(g, kernel)
 
 
 def kernel_gradient(x: jax.Array, g: jax.Array, stride: int, kernel_size: Size) -> jax.Array:
-    """The linear transpose of `kernel -> strided(x, kernel, stride)`."""
+    """Applies the linear transpose of `kernel -> strided(x, kernel, stride)`."""
     shape = (*kernel_size, x.shape[3], g.shape[3])
 
     def stock(x: jax.Array, g: jax.Array) -> jax.Array:
         return jax.linear_transpose(lambda k: strided(x, k, stride), jax.ShapeDtypeStruct(shape, x.dtype))(g)[0]
 
     form = _filter(x, shape, stride)
-    if form and (form is winograd.PLAIN or g.shape[1] % 4 == g.shape[2] % 4 == 0):  # else tiles over the edge cost more
+    # For `HALVING`, tiles that extend beyond the edge would cost more than the products save.
+    if form and (form is winograd.PLAIN or g.shape[1] % 4 == g.shape[2] % 4 == 0):
         return _on_cpu(partial(winograd.conv_kernel_gradient, form), stock, x, g)
     if _fast(x.dtype) and stride == 2 and len(x) > PART and len(x) % PART == 0:
-        # Unrolled, since XLA:CPU runs this convolution 30 times slower in the body of a loop.
+        # Unrolled, because XLA:CPU runs this convolution 30 times slower in the body of a loop.
         def in_parts(x: jax.Array, g: jax.Array) -> jax.Array:
             return reduce(jnp.add, [stock(x[i : i + PART], g[i : i + PART]) for i in range(0, len(x), PART)])
 
@@ -74,7 +76,7 @@ def kernel_gradient(x: jax.Array, g: jax.Array, stride: int, kernel_size: Size) 
 
 
 def enlarged(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """`strided` of x enlarged twice by nearest neighbor; the stock form is a transposed convolution."""
+    """Computes `strided` of x enlarged twice by nearest neighbor; the stock form is a transposed convolution."""
 
     def stock(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return transpose(x, sum_of_shifts(flip(kernel)), 2, (2 * x.shape[1], 2 * x.shape[2]))
@@ -85,7 +87,7 @@ def enlarged(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def averaged(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """The 2x2 means of `strided(x, kernel, 1)`; the stock form is a convolution of stride 2."""
+    """Computes the 2x2 means of `strided(x, kernel, 1)`; the stock form is a convolution of stride 2."""
 
     def stock(x: jax.Array, kernel: jax.Array) -> jax.Array:
         return strided(x, sum_of_shifts(kernel) / 4, 2)
@@ -96,7 +98,7 @@ def averaged(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def enlarged_kernel_gradient(x: jax.Array, g: jax.Array, kernel_size: Size) -> jax.Array:
-    """The linear transpose of `kernel -> enlarged(x, kernel)`."""
+    """Applies the linear transpose of `kernel -> enlarged(x, kernel)`."""
     shape = (*kernel_size, x.shape[3], g.shape[3])
 
     def stock(x: jax.Array, g: jax.Array) -> jax.Array:
@@ -110,12 +112,12 @@ def enlarged_kernel_gradient(x: jax.Array, g: jax.Array, kernel_size: Size) -> j
 
 
 def flip(kernel: jax.Array) -> jax.Array:
-    """[k, k, I, O] -> [k, k, O, I]: the kernel of the transpose, for odd k and a stride of 1."""
+    """Returns the kernel of the transpose, [k, k, I, O] -> [k, k, O, I], for odd k and a stride of 1."""
     return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
 def sum_of_shifts(kernel: jax.Array) -> jax.Array:
-    """[k, k, I, O] -> [k + 1, k + 1, I, O], the kernel convolved with a 2x2 block of ones."""
+    """Convolves a kernel with a 2x2 block of ones, [k, k, I, O] -> [k + 1, k + 1, I, O]."""
     for axis in (0, 1):
         first, last = [(0, 0)] * 4, [(0, 0)] * 4
         first[axis], last[axis] = (1, 0), (0, 1)
@@ -124,9 +126,10 @@ def sum_of_shifts(kernel: jax.Array) -> jax.Array:
 
 
 def _scattered(g: jax.Array, kernel: jax.Array) -> jax.Array:
-    """`transpose` for 4x4 kernels of stride 2 as one matrix product and a sum of the 2x2 patches that overlap.
+    """Computes `transpose` for 4x4 kernels of stride 2 by one matrix product and a sum of overlapping patches.
 
-    2x2 pixels become channels, so that each output of the convolution reads 2x2 of the pixels made.
+    Each entry of `g` contributes to a patch of 4x4 pixels, which is 2x2 blocks of 2x2 pixels. Blocks are summed as
+    wholes, with their pixels as channels.
     """
     (n, h, w, o), c = g.shape, kernel.shape[2]
     kernel = kernel.reshape(2, 2, 2, 2, c, o).transpose(0, 2, 1, 3, 4, 5).reshape(16 * c, o)
