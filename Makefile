@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS ?= dev
 
-.PHONY: setup demo test test-quick test-optimized test-release lint docs parity bench techniques ablation torch clean
+.PHONY: setup demo test test-quick test-optimized test-release lint docs parity bench accelerator-check techniques \
+	ablation torch clean
 
 setup: $(VENV)/.$(EXTRAS)
 
@@ -48,6 +49,10 @@ parity: setup torch
 
 bench: setup torch
 	$(BIN)/python -m benchmarks.speed.run
+
+# On a machine with a GPU or TPU; on a CPU in a small setting.
+accelerator-check: setup
+	$(BIN)/python -m benchmarks.cost.accelerator_check
 
 techniques: setup
 	$(BIN)/python -m benchmarks.experiments.techniques --write

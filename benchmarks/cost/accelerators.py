@@ -52,6 +52,10 @@ PEAKS = {
     "H100, bfloat16": Peak(989.4e12, 3.35e12),
     "H100, TF32": Peak(494.7e12, 3.35e12),
     "H100, float32": Peak(66.9e12, 3.35e12),
+    # The H200 computes at the same rates and has faster memory: https://www.nvidia.com/en-us/data-center/h200/
+    "H200, bfloat16": Peak(989.4e12, 4.8e12),
+    "H200, TF32": Peak(494.7e12, 4.8e12),
+    "H200, float32": Peak(66.9e12, 4.8e12),
     "TPU v5e": Peak(197e12, 819e9),
 }
 
@@ -95,7 +99,7 @@ def work(config: Config, shape: tuple[int, ...]) -> Work:
     arguments = jax.eval_shape(make)
     lowered = step.trace(*arguments).lower(lowering_platforms=("tpu",)).cost_analysis()
     most = _compiled_bytes(step, arguments) if has_libtpu() else lowered["bytes accessed"]
-    return Work(lowered["flops"], _size(arguments) + _size(jax.eval_shape(step, *arguments)), most)
+    return Work(lowered["flops"], size_of(arguments) + size_of(jax.eval_shape(step, *arguments)), most)
 
 
 def has_libtpu() -> bool:
@@ -112,7 +116,7 @@ def _compiled_bytes(step, arguments) -> float:
     return step.lower(*placed).compile().cost_analysis()["bytes accessed"]
 
 
-def _size(tree: Any) -> int:
+def size_of(tree: Any) -> int:
     """Counts the bytes of all arrays of a tree, except random keys."""
     leaves = [x for x in jax.tree.leaves(tree) if not jnp.issubdtype(x.dtype, jax.dtypes.prng_key)]
     return sum(x.size * np.dtype(x.dtype).itemsize for x in leaves)
