@@ -1,14 +1,9 @@
 """Builds the documentation site: `make docs`. Nothing is downloaded while it builds."""
 
-import sys
 from pathlib import Path
 
-DOCS = Path(__file__).resolve().parent
-sys.path.insert(0, str(DOCS))  # for reference_pages
-
-import reference_pages  # noqa: E402
-
-import jaxgan  # noqa: E402
+import jaxgan
+from jaxgan.config import reference
 
 project = "jaxgan"
 author = "The jaxgan authors"
@@ -59,4 +54,7 @@ copybutton_prompt_is_regexp = True
 
 
 def setup(app):
-    reference_pages.write(DOCS / "reference")
+    """Writes the configuration reference, but only where it has changed, so that Sphinx reads it again only then."""
+    page, text = Path(app.srcdir) / "reference" / "configuration.md", reference.markdown()
+    if not page.exists() or page.read_text() != text:
+        page.write_text(text)

@@ -14,6 +14,29 @@ from jaxgan.config.fields import Names, Rule, rule_of
 from jaxgan.errors import UserError, shown
 
 WIDTH = 96  # characters of the terminal's table
+INTRODUCTION = """# Configuration reference
+
+Every key with its meaning, type, default and what is allowed. This page is made from the dataclasses in `jaxgan/config/`;
+`python -m jaxgan.main --keys=WORD` prints the keys that contain a word.
+
+A key is set on the command line, after `--config=FILE`:
+
+    python -m jaxgan.main --config=configs/mnist.py --workdir=runs/a --config.train.num_steps=500
+
+in a configuration file or a notebook:
+
+    config = jaxgan.defaults()
+    config.train.num_steps = 500
+
+or in nested dictionaries:
+
+    jaxgan.train({"train": {"num_steps": 500}}, "runs/a")
+
+An unknown key or a value that cannot work is refused with a sentence that says what is allowed. Most keys must stay the
+same when a run is resumed; the others say so.
+
+## Without a section
+"""
 
 
 class Row(NamedTuple):
@@ -73,34 +96,19 @@ def table(word: str = "") -> str:
 
 
 def markdown() -> str:
-    """Writes the configuration reference as a Markdown page: a heading and a table for each section."""
-    lines = [
-        "# Configuration reference",
-        "",
-        "Every key with its type, default, meaning and what is allowed. On the command line a key is set by "
-        "`--config.KEY=VALUE`; `python -m jaxgan.main --keys=WORD` prints the keys that contain a word. A key with * "
-        "may differ between a run and its resumption.",
-        "",
-        *_markdown_table([_row("seed")]),
-    ]
+    """Writes the configuration reference as a page of the documentation: a heading and a list for each section."""
+    parts = [INTRODUCTION, _entry(_row("seed"))]
     for section in SECTIONS:
-        there = [_row(key) for key in KEYS if key.startswith(f"{section}.")]
-        lines += ["", f"## {section}", "", _about(section), "", *_markdown_table(there)]
-    return "\n".join(lines) + "\n"
+        parts.append(f"## {section}\n\n{_about(section)}\n")
+        parts += [_entry(_row(key)) for key in KEYS if key.startswith(f"{section}.")]
+    return "\n".join(parts)
 
 
-def _markdown_table(found: list[Row]) -> list[str]:
-    lines = ["| key | type | default | meaning | allowed |", "|---|---|---|---|---|"]
-    for row in found:
-        cells = (
-            f"`{row.key}`{' *' if row.resumable else ''}",
-            row.type,
-            f"`{row.default}`",
-            row.meaning,
-            row.allowed or f"any {row.type}",
-        )
-        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
-    return lines
+def _entry(row: Row) -> str:
+    """Writes a key as an entry of a MyST definition list; a table of five columns would not fit on a phone."""
+    facts = [f"type {row.type}", f"default `{row.default}`", *([f"allowed: {row.allowed}"] if row.allowed else [])]
+    again = ["may change on resume"] if row.resumable else []
+    return f"[`{row.key}`]{{#{row.key}}}\n: {row.meaning}\n\n  *{'; '.join(facts + again)}*\n"
 
 
 def _row(key: str) -> Row:
