@@ -16,8 +16,8 @@ from jaxgan.errors import UserError, shown
 WIDTH = 96  # characters of the terminal's table
 INTRODUCTION = """# Configuration reference
 
-Every key with its meaning, type, default and what is allowed. This page is made from the dataclasses in `jaxgan/config/`;
-`python -m jaxgan.main --keys=WORD` prints the keys that contain a word.
+Every key with its meaning, type, default and what is allowed. This page is made from the dataclasses in
+`jaxgan/config/`; `python -m jaxgan.main --keys=WORD` prints the keys that contain a word.
 
 A key is set on the command line, after `--config=FILE`:
 
@@ -108,7 +108,7 @@ def _entry(row: Row) -> str:
     """Writes a key as an entry of a MyST definition list; a table of five columns would not fit on a phone."""
     facts = [f"type {row.type}", f"default `{row.default}`", *([f"allowed: {row.allowed}"] if row.allowed else [])]
     again = ["may change on resume"] if row.resumable else []
-    return f"[`{row.key}`]{{#{row.key}}}\n: {row.meaning}\n\n  *{'; '.join(facts + again)}*\n"
+    return f"[`{row.key}`]{{#{row.key.replace('.', '-')}}}\n: {row.meaning}\n\n  *{'; '.join(facts + again)}*\n"
 
 
 def _row(key: str) -> Row:
