@@ -1,5 +1,6 @@
 """Builds the documentation site: `make docs`. Nothing is downloaded while it builds."""
 
+import re
 from pathlib import Path
 
 import jaxgan
@@ -58,3 +59,24 @@ def setup(app):
     page, text = Path(app.srcdir) / "reference" / "configuration.md", reference.markdown()
     if not page.exists() or page.read_text() != text:
         page.write_text(text)
+    app.connect("autodoc-process-docstring", as_restructured_text, priority=400)  # before napoleon reads sections
+
+
+def as_restructured_text(app, what, name, obj, options, lines):
+    """Makes a plain docstring reStructuredText: indented paragraphs are code, and only `names` are marked up."""
+    result, code, doctest = [], False, False
+    for i, line in enumerate(lines):
+        indented = line.startswith("    ")
+        starts = indented and i and not lines[i - 1].strip() and not code
+        if starts and not next(filter(str.strip, lines[i - 1 :: -1]), " ").startswith(" "):
+            result += ["::", ""]
+            code = True
+        code = code and (indented or not line.strip())
+        doctest = line.lstrip().startswith(">>>") or (doctest and bool(line.strip()))
+        result.append(line if code or doctest else _escaped(line))
+    lines[:] = result
+
+
+def _escaped(line):
+    parts = re.split(r"(`[^`]*`)", line)
+    return "".join(part if part.startswith("`") else re.sub(r"[*|]|(?<=\w)_\b", r"\\\g<0>", part) for part in parts)
