@@ -44,7 +44,8 @@ def blocks(page: Path) -> list[str]:
 
 def commands(page: Path) -> list[str]:
     """The command lines of jaxgan in a page, in blocks and within sentences."""
-    found = re.findall(r"(?:^    \S*|`)python -m jaxgan\.main ([^`\n]+)", page.read_text(), re.MULTILINE)
+    text = page.read_text().replace("\\\n", " ")
+    found = re.findall(r"(?:^    \S*|`)python -m jaxgan\.main ([^`\n]+)", text, re.MULTILINE)
     return [line for line in found if line.startswith("--") and "..." not in line]
 
 
