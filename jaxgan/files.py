@@ -169,6 +169,7 @@ class JsonLines:
     """
 
     def __init__(self, path: str | os.PathLike):
+        self._path = path
         check_regular(path)
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
         self._file = open(descriptor, "ab+", buffering=0)  # noqa: SIM115  closed by close()
@@ -184,8 +185,9 @@ class JsonLines:
     def append(self, row: dict[str, Any]) -> None:
         """Appends a row."""
         line = memoryview(json.dumps(row).encode() + b"\n")
-        while line:  # where the disk is nearly full, a part is written before the error comes
-            line = line[self._file.write(line) :]
+        with _naming(self._path):
+            while line:  # where the disk is nearly full, a part is written before the error comes
+                line = line[self._file.write(line) :]
 
     def close(self) -> None:
         """Closes the file."""
@@ -229,7 +231,7 @@ def replacing(path: str | os.PathLike, *, durable: bool = False, shared: bool = 
     partial = path.with_name(f".{path.name}{own}.partial")
     try:
         partial.unlink(missing_ok=True)  # a process that was killed may have left it, and it may be a pipe
-        with open(partial, "xb") as file:
+        with _naming(path), open(partial, "xb") as file:
             yield file
             file.flush()
             if durable:
@@ -246,6 +248,17 @@ def write_json(path: str | os.PathLike, contents: Any) -> None:
     text = json.dumps(contents, indent=2) + "\n"
     with replacing(path, durable=True) as file:
         file.write(text.encode())
+
+
+@contextlib.contextmanager
+def _naming(path: str | os.PathLike) -> Iterator[None]:
+    """Adds the path to errors that do not name one, such as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = os.fspath(path)
+        raise
 
 
 def _clear_abandoned(path: Path) -> None:

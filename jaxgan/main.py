@@ -26,7 +26,7 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from jaxgan.errors import MACHINE, PLACES, UserError, shown, suggest
+from jaxgan.errors import FULL, MACHINE, PLACES, UserError, shown, suggest
 
 FLAGS = flags.FLAGS
 APPLICABLE = {
@@ -295,8 +295,8 @@ def console() -> None:
     """Runs the command line, for the script `jaxgan` and for `python -m jaxgan.main`."""
     logging.set_verbosity(logging.WARNING)
     # An error that a background thread logs with its traceback is raised here too, and told in one sentence.
-    logging.get_absl_logger().addFilter(_without_traceback)
-    sys.excepthook = _without_closed_loops
+    logging.get_absl_logger().addFilter(_not_raised_too)
+    sys.unraisablehook = _not_closed_loops
     sys.modules["__main__"].__doc__ = __doc__  # for --help, also where the script's own module is another
     for flag in FLAGS.get_key_flags_for_module(sys.modules[__name__]):
         FLAGS.register_key_flag_for_module(sys.argv[0], flag)
@@ -322,23 +322,25 @@ def _told(error: BaseException) -> tuple[int, str]:
         return 1, str(error)
     if isinstance(error, BrokenPipeError):
         return 1, "nobody reads the output any more."
+    if isinstance(error, OSError) and error.errno in FULL:
+        where = f", so that {error.filename} cannot be written" if error.filename else ""
+        return 1, f"the disk is full{where}: free some space, and run the same command again."
     if isinstance(error, OSError) and error.errno in MACHINE | PLACES:
         return 1, f"{error.strerror}{f': {error.filename}' if error.filename else ''}."
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):  # XLA's and the checkpoint library's word
-        full = "No space left on device" in str(error)
-        return 1, f"{'the disk is full' if full else 'out of memory'}: {(str(error).splitlines() or [''])[0][:300]}"
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):  # the compiler's word
+        return 1, f"out of memory: {(str(error).splitlines() or [''])[0][:300]}"
     return 0, ""
 
 
-def _without_closed_loops(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    """Shows a traceback, except of what the checkpoint library's threads leave after an error that was reported."""
-    if not (kind is RuntimeError and str(error) == "Event loop is closed"):
-        sys.__excepthook__(kind, error, trace)
+def _not_closed_loops(unraisable: Any) -> None:
+    """Passes over what the checkpoint library's threads leave after an error that was told."""
+    if "Event loop is closed" not in str(unraisable.exc_value):
+        sys.__unraisablehook__(unraisable)
 
 
-def _without_traceback(record) -> bool:
-    record.exc_info = record.exc_text = None
-    return True
+def _not_raised_too(record) -> bool:
+    """Filters out what the libraries' threads log of an error that they also raise here, where it is told."""
+    return not record.exc_info
 
 
 if __name__ == "__main__":

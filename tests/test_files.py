@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import socket
@@ -179,3 +180,13 @@ def test_partial_files_that_nobody_writes_any_more_are_removed(tmp_path):
     with replacing(tmp_path / "it", shared=True):
         pass
     assert not old.exists() and new.exists()
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError) as caught:
+        write_json(tmp_path / "it", {})
+    assert caught.value.filename == str(tmp_path / "it") and not list(tmp_path.iterdir())

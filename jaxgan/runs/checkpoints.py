@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -160,15 +160,12 @@ class Checkpoints:
         # A copy on the host: the next step is given the device's buffers while the file is still being written.
         host = jax.tree.map(np.array, jax.device_get(state))
         meta = {"step": step, "crc32": digest(host), "scores": scores or {}}
-        self._pending = step, _layout(host)
-        try:
+        with self._telling(step):
             self._saver.save(
                 self._place / str(step),
                 args=ocp.args.Composite(state=ocp.args.StandardSave(host), meta=ocp.args.JsonSave(meta)),
             )
-        except BaseException:
-            self._pending = None
-            raise
+        self._pending = step, _layout(host)
 
     def _finish(self, step: int, saved: Layout) -> None:
         """Reads back the index of a checkpoint that was saved, and deletes those that need not stay."""
@@ -276,8 +273,20 @@ class Checkpoints:
         """Returns when every save is on disk and was read back; raises what went wrong with one."""
         if self._pending:
             (step, saved), self._pending = self._pending, None
-            self._saver.wait_until_finished()
-            self._finish(step, saved)
+            with self._telling(step):
+                self._saver.wait_until_finished()
+                self._finish(step, saved)
+
+    @contextlib.contextmanager
+    def _telling(self, step: int) -> Iterator[None]:
+        """Raises the error of a full disk, of which the library has others, with the place of the checkpoint."""
+        try:
+            yield
+        except Exception as error:
+            if "RESOURCE_EXHAUSTED" in str(error) or "No space left on device" in str(error):
+                place = os.fspath(self.directory / str(step))
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), place) from None
+            raise
 
     def close(self) -> None:
         """Waits as `wait` does, then lets go."""
