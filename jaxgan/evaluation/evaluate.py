@@ -22,7 +22,7 @@ from jaxgan.evaluation.reference import Reference
 from jaxgan.evaluation.run_data import RunData
 from jaxgan.evaluation.scorer import Scorer
 from jaxgan.metrics import RESAMPLES
-from jaxgan.metrics.classifier import show
+from jaxgan.metrics.classifier import RECIPE, show
 from jaxgan.metrics.downstream import downstream_accuracy
 from jaxgan.metrics.scores import Protocol, Score
 from jaxgan.runs import directory as workdirs
@@ -166,7 +166,8 @@ def _downstream(
     """Scores generated images as training data for a classifier, alone and together with the real ones."""
     found = downstream_accuracy(images, labels, train, test, output=config.model.output)
     details = (
-        f"labels {found.labels}, tested on {len(test)} held out, {found.real:.2%} after training on {len(train)} real"
+        f"labels {found.labels}, tested on {len(test)} held out, {found.real:.2%} after training on {len(train)} real, "
+        f"recipe {RECIPE} of classifiers"
     )
     protocol = dataclasses.replace(protocol, details=details)
     values = {DOWNSTREAM: found.generated, f"{DOWNSTREAM}_with_real": found.both}

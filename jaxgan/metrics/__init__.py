@@ -62,8 +62,10 @@ def _resampled_fd(real: Extracted, fake: Extracted, resamples: int, seed: int) -
 def _kid(real: Extracted, fake: Extracted, seed: int) -> Measured:
     smaller, larger = sorted((len(real), len(fake)))
     if larger <= SUBSET:  # then all pairs cost no more, and are less noisy
-        return Measured(squared_discrepancy(real.features, fake.features), "all pairs")
-    found = kernel_distance(real.features, fake.features, SUBSETS, min(SUBSET, smaller), seed)
+        return Measured(squared_discrepancy(real.features, fake.features, real.kernel_term), "all pairs")
+    size = min(SUBSET, smaller)
+    terms = real.kernel_terms(len(fake), SUBSETS, size, seed)
+    found = kernel_distance(real.features, fake.features, SUBSETS, size, seed, terms)
     return Measured(found.mean, f"{found.subsets} subsets of {found.size}")
 
 

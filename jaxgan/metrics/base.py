@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxgan.metrics import kernel
 from jaxgan.metrics.frechet import Statistics, statistics
 from jaxgan.metrics.manifold import distances_to, nearest
 
@@ -39,6 +40,22 @@ class Extracted:
     def statistics(self) -> Statistics:
         """Mean and covariance of the features."""
         return statistics(self.features)
+
+    @cached_property
+    def kernel_term(self) -> float:
+        """The kernel's mean over all pairs of different examples, of the kernel distance."""
+        return kernel.within(self.features)
+
+    def kernel_terms(self, others: int, subsets: int, size: int, seed: int) -> list[float]:
+        """The same for each subset that is drawn to be compared with a number of other examples."""
+        key = (others, subsets, size, seed)
+        if key not in self._kernel_terms:
+            self._kernel_terms[key] = kernel.subset_terms(np.asarray(self.features, np.float64), *key)
+        return self._kernel_terms[key]
+
+    @cached_property
+    def _kernel_terms(self) -> dict[tuple[int, int, int, int], list[float]]:
+        return {}
 
     @cached_property
     def near(self) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxgan.metrics.classifier import STEPS, Report, load_classifier, show, train_classifier
+from jaxgan.metrics.classifier import Report, load_classifier, show, train_classifier
 from jaxgan.metrics.features import check_output
 from jaxgan.metrics.labelled import Labelled
 
@@ -63,7 +63,7 @@ def downstream_accuracy(
     *,
     output: str = "tanh",
     seed: int = 0,
-    steps: int = STEPS,
+    steps: int | None = None,
     cache_dir: str | os.PathLike | None = None,
     report: Report = show,
 ) -> Downstream:
@@ -71,8 +71,9 @@ def downstream_accuracy(
 
     Trained on generated images this is the GAN-train score of Shmelkov et al. 2018, https://arxiv.org/abs/1807.09499
     (Ravuri & Vinyals 2019, https://arxiv.org/abs/1905.10887, as Classification Accuracy Score): higher is better, and
-    what is missing to that of real ones is lost to modes that are absent and images that are off. All three see as many
-    batches; the first comes from the cache. State the number of generated images beside it.
+    what it lacks of the accuracy by real ones is lost to modes that are absent and images that are off. Each training
+    lasts as `train_classifier` says; the first classifier comes from the package or the cache. State the number of
+    generated images beside the score.
 
     An unconditional generator gives no labels. Then the classifier of the real images names them, and errs, so that the
     score says less: whether what that classifier knows can be learned again from the generated images. The field
@@ -83,7 +84,7 @@ def downstream_accuracy(
       labels: i[N], the classes that they were made for; None: by the classifier of the real images.
       real, test: the training and the held-out split.
       output: the generator's, "tanh", "sigmoid" or "linear".
-      seed, steps: of the three trainings.
+      seed, steps: of the three trainings, as in `train_classifier`.
       cache_dir, report: as in `load_classifier`.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,9 +22,14 @@ class KernelDistance(NamedTuple):
 
 
 def kernel_distance(
-    real: np.ndarray, fake: np.ndarray, subsets: int = 100, size: int = 1000, seed: int = 0
+    real: np.ndarray,
+    fake: np.ndarray,
+    subsets: int = 100,
+    size: int = 1000,
+    seed: int = 0,
+    real_terms: Sequence[float] | None = None,
 ) -> KernelDistance:
-    """Unbiased squared maximum mean discrepancy, averaged over subsets: lower is better, on average 0 for equal sets.
+    """Averages the unbiased squared maximum mean discrepancy over subsets: lower is better, 0 on average for equal sets.
 
     MMD^2 = mean_{i != j} k(x_i, x_j) + mean_{i != j} k(y_i, y_j) - 2 mean_{i, j} k(x_i, y_j), with
     k(x, y) = (x . y / F + 1)^3 (Binkowski et al. 2018, https://arxiv.org/abs/1801.01401). Unlike the Frechet distance
@@ -31,9 +37,11 @@ def kernel_distance(
 
     Args:
       real, fake: f[N, F] and f[M, F], of the same extractor.
-      subsets: drawn without replacement, each anew. Their deviation shows the noise of `size` examples, not of all.
-      size: of N and M at most; published figures have 100 subsets of 1,000.
+      subsets: number of subsets, each drawn without replacement. Their deviation shows the noise of `size` examples,
+        not of all.
+      size: number of examples in a subset, of N and M at most; published figures have 100 subsets of 1,000.
       seed: of the draws.
+      real_terms: what `subset_terms` gives for the same arguments, if it is known.
 
     Raises:
       ValueError: sizes that do not fit, or values that are not finite.
@@ -43,15 +51,38 @@ def kernel_distance(
         raise ValueError(
             f"{subsets} subsets of {size} cannot be drawn from {len(real)} real and {len(fake)} generated examples."
         )
-    rng = np.random.RandomState(seed)  # its stream is frozen
-    # Sorted, so that a subset of all examples gives one value to the last bit, whatever its order.
-    draws = [[np.sort(rng.permutation(len(x))[:size]) for x in (real, fake)] for _ in range(subsets)]
-    values = [squared_discrepancy(real[ours], fake[theirs]) for ours, theirs in draws]
+    terms = subset_terms(real, len(fake), subsets, size, seed) if real_terms is None else real_terms
+    draws = _draws(len(real), len(fake), subsets, size, seed)
+    values = [
+        squared_discrepancy(real[ours], fake[theirs], term) for (ours, theirs), term in zip(draws, terms, strict=True)
+    ]
     return KernelDistance(float(np.mean(values)), float(np.std(values)), subsets, size)
 
 
-def squared_discrepancy(x: np.ndarray, y: np.ndarray) -> float:
-    """The unbiased MMD^2 above, of all rows of f[N, F] and f[M, F] at once; takes memory for N M numbers.
+def subset_terms(real: np.ndarray, others: int, subsets: int, size: int, seed: int) -> list[float]:
+    """Computes the terms mean_{i != j} k(x_i, x_j) of `kernel_distance`, which do not depend on the generated examples.
+
+    Args:
+      real: f[N, F].
+      others: number of generated examples.
+      subsets, size, seed: as for `kernel_distance`.
+    """
+    return [within(real[ours]) for ours, _ in _draws(len(real), others, subsets, size, seed)]
+
+
+def _draws(n: int, m: int, subsets: int, size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    rng = np.random.RandomState(seed)  # its stream is frozen
+    for _ in range(subsets):
+        # Sorted, so that a subset of all examples gives one value to the last bit, whatever its order.
+        yield np.sort(rng.permutation(n)[:size]), np.sort(rng.permutation(m)[:size])
+
+
+def squared_discrepancy(x: np.ndarray, y: np.ndarray, x_term: float | None = None) -> float:
+    """Computes the unbiased MMD^2 above of all rows of f[N, F] and f[M, F] at once; takes memory for N M numbers.
+
+    Args:
+      x, y: of the same extractor.
+      x_term: `within(x)`, if it is known.
 
     Raises:
       ValueError: other numbers of features, fewer than two rows, or values that are not finite.
@@ -60,8 +91,15 @@ def squared_discrepancy(x: np.ndarray, y: np.ndarray) -> float:
     0.0
     """
     x, y = _checked(x, y)
-    within = [(k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in (_kernel(x, x), _kernel(y, y))]
-    return float(sum(within) - 2 * _kernel(x, y).mean())
+    x_term = within(x) if x_term is None else x_term
+    return float(x_term + within(y) - 2 * _kernel(x, y).mean())
+
+
+def within(x: np.ndarray) -> float:
+    """Computes mean_{i != j} k(x_i, x_j) of the rows of f[N, F], N of 2 or more; takes memory for N^2 numbers."""
+    x = np.asarray(x, np.float64)
+    k = _kernel(x, x)
+    return float((k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)))
 
 
 def resampled_discrepancies(real: np.ndarray, fake: np.ndarray, resamples: int, seed: int) -> np.ndarray:

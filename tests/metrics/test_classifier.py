@@ -1,5 +1,6 @@
 import dataclasses
 import logging
+import re
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -12,6 +13,7 @@ from jaxgan.errors import UserError
 from jaxgan.metrics import classifier
 from jaxgan.metrics.classifier import Classifier, load_classifier, train_classifier
 from jaxgan.metrics.conditional import class_accuracy
+from jaxgan.metrics.labelled import content_hash
 
 STEPS = 100
 
@@ -90,8 +92,56 @@ def test_classifier_shows_progress(two_classes, monkeypatch):
     monkeypatch.setattr(classifier, "EVERY", 0)
     lines = []
     train_classifier(two_classes, two_classes, steps=3, report=lines.append)
-    assert [line.partition(",")[0] for line in lines[:3]] == [f"classifier of arrays: step {i}/3" for i in (1, 2, 3)]
+    assert [line.partition(",")[0] for line in lines[:3]] == [
+        f"classifier of arrays: step {i} of 3 or fewer" for i in (1, 2, 3)
+    ]
     assert "of 40 held-out images right" in lines[3]
+
+
+def ended_at(lines: list[str]) -> int:
+    return int(re.search(r"after (\d+) steps", lines[-1])[1])
+
+
+def test_training_ends_soon_after_the_held_out_accuracy_has_stopped_rising(two_classes):
+    """The two classes are told apart at once: it warms up, looks four times, and cools down."""
+    lines, plan = [], classifier._Plan.of(len(two_classes), None)
+    found = train_classifier(two_classes, two_classes, report=lines.append)
+    looked = -(-(plan.warm_up + 1) // plan.every) + classifier.PATIENCE
+    assert ended_at(lines) == looked * plan.every + plan.cool_down < plan.steps
+    assert found.accuracy == 1
+
+
+def test_training_goes_on_while_the_held_out_accuracy_rises(two_classes, monkeypatch):
+    rising = iter(np.linspace(0, 1, 100))
+    monkeypatch.setattr(classifier, "_look", lambda *_: lambda variables: next(rising))
+    lines = []
+    train_classifier(two_classes, two_classes, report=lines.append)
+    assert ended_at(lines) == classifier._Plan.of(len(two_classes), None).steps
+
+
+@pytest.mark.parametrize(
+    ("examples", "batch", "steps"), [(2, 2, 30), (40, 16, 75), (297, 37, 240), (4000, 128, 600), (10**6, 128, 600)]
+)
+def test_training_is_sized_by_the_number_of_images(examples, batch, steps):
+    assert classifier._Plan.of(examples, None) == (steps, batch)
+    assert classifier._Plan.of(examples, 7) == (7, batch)
+
+
+@pytest.mark.parametrize("last", [100, 60])
+def test_the_learning_rate_rises_stays_and_falls_wherever_the_end_is(last):
+    plan = classifier._Plan(100, 16)
+    rates = [plan.rate(i, last) for i in range(last)]
+    assert 0 < rates[0] < rates[plan.warm_up - 1] < rates[plan.warm_up] == classifier.LEARNING_RATE
+    assert rates[-plan.cool_down - 1] == classifier.LEARNING_RATE > rates[-plan.cool_down] > rates[-1] > 0
+    assert set(rates[plan.warm_up : -plan.cool_down]) == {classifier.LEARNING_RATE}
+
+
+def test_it_is_said_why_a_classifier_is_trained_and_how_to_go_without(two_classes, trainings, tmp_path):
+    lines = []
+    for _ in range(2):
+        load_classifier(two_classes, two_classes, cache_dir=tmp_path, report=lines.append)
+    (line,) = lines  # the second time it is in the cache
+    assert "on 40 images" in line and "features are what the scores compare" in line and "eval.features=random" in line
 
 
 def test_shift_moves_images_by_a_fourteenth_at_most(key):
@@ -131,11 +181,13 @@ def changed_label(data: Source) -> Source:
 @pytest.mark.parametrize("change", [changed_pixel, changed_label])
 def test_cache_keeps_other_data_apart(two_classes, change):
     def key(train, test, **changes):
-        return classifier._key(train, test, **{"output": "tanh", "seed": 0, "steps": 2} | changes)
+        contents = tuple(content_hash(split, "tanh") for split in (train, test))
+        return classifier._key(**{"recipe": 2, "seed": 0, "steps": None, "contents": contents} | changes)
 
     other, same = change(two_classes), key(two_classes, two_classes)
     keys = {same, key(other, two_classes), key(two_classes, other), key(two_classes, two_classes, seed=1)}
-    assert len(keys) == 4
+    keys |= {key(two_classes, two_classes, steps=3), key(two_classes, two_classes, recipe=3)}
+    assert len(keys) == 6
     assert key(two_classes, two_classes) == same
 
 

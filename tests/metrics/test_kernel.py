@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from jaxgan.metrics import kernel
+from jaxgan import metrics
+from jaxgan.metrics import Extracted, Protocol, kernel, measure
 from jaxgan.metrics.bootstrap import centered_interval
 from jaxgan.metrics.kernel import kernel_distance, resampled_discrepancies, squared_discrepancy
 
@@ -109,3 +110,21 @@ def test_interval_covers_the_expectation():
 def test_distance_refuses_what_does_not_fit(real, fake, size, sentence):
     with pytest.raises(ValueError, match=sentence):
         kernel_distance(real, fake, size=size)
+
+
+@pytest.mark.parametrize("size", [12, 10], ids=["all pairs", "subsets"])
+def test_the_term_of_real_examples_is_computed_once(monkeypatch, size):
+    """However many sets are compared with them, and to the same bits."""
+    monkeypatch.setattr(metrics, "SUBSET", size)
+    rng, squares = np.random.RandomState(0), []
+    real, *fakes = (rng.normal(size=(12, 3)) for _ in range(3))
+    plain = kernel._kernel
+    monkeypatch.setattr(
+        kernel, "_kernel", lambda x, y: squares.append(x is y and np.isin(x, real).all()) or plain(x, y)
+    )
+    extracted, protocol = Extracted(real), Protocol("f", "0", "data", "train", 12, 12)
+    found = [measure("kid", extracted, Extracted(fake), protocol, resamples=0).value for fake in fakes]
+    assert sum(squares) == (1 if size == 12 else metrics.SUBSETS)
+    for fake, value in zip(fakes, found, strict=True):
+        alone = squared_discrepancy(real, fake) if size == 12 else kernel_distance(real, fake, metrics.SUBSETS, 10).mean
+        assert value == alone
