@@ -29,7 +29,7 @@ def kernel_distance(
     seed: int = 0,
     real_terms: Sequence[float] | None = None,
 ) -> KernelDistance:
-    """Averages the unbiased squared maximum mean discrepancy over subsets: lower is better, 0 on average for equal sets.
+    """Averages the unbiased squared maximum mean discrepancy of subsets: lower is better, equal sets have 0 on average.
 
     MMD^2 = mean_{i != j} k(x_i, x_j) + mean_{i != j} k(y_i, y_j) - 2 mean_{i, j} k(x_i, y_j), with
     k(x, y) = (x . y / F + 1)^3 (Binkowski et al. 2018, https://arxiv.org/abs/1801.01401). Unlike the Frechet distance

@@ -81,7 +81,7 @@ def test_a_run_ends_early_where_asked_for_and_stays_ended(run, tmp_path, monkeyp
     [
         ({"eval__metrics": ["fid"]}, "eval.metrics"),
         ({"eval__best_metric": "kid"}, "it must be one of eval.metrics, fd"),
-        ({"eval__features": "inception"}, "needs eval.inception_path"),
+        ({"eval__features": "inception"}, "set eval.inception_path to where it lies"),
         ({"eval__stop_ratio": 0.9}, "greater than 1"),
         ({"eval__stop_ratio": 1.5, "eval__metrics": ["kid"], "eval__best_metric": "kid"}, "KID may be 0 or less"),
         ({"eval__metrics": ["fd", "downstream"]}, "set eval.every to 0 and use --mode=evaluate"),
