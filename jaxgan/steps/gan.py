@@ -238,10 +238,12 @@ def build(
 def _check_data(config: Config, shape: tuple[int, ...], num_classes: int) -> None:
     """Refuses what the configuration asks of examples of another kind."""
     m = config.model
-    if m.g_conditioning != "none" and num_classes < 1:
+    if m.g_conditioning != "none" and num_classes < 2:
+        what = "only one class" if num_classes else "no classes"
         raise UserError(
-            f"model.g_conditioning is {m.g_conditioning!r}, but the data have no classes: it must be 'none', "
-            "and so must model.d_conditioning."
+            f"model.g_conditioning is {m.g_conditioning!r}, but the data have {what}: it must be 'none', "
+            "and so must model.d_conditioning; or give labels (in a folder, a sub-folder for each class or a file "
+            "labels.csv; in an .npz file, the array 'label'; in Python, source=(images, labels))."
         )
     if m.output == "linear" and len(shape) == 3:
         raise UserError("model.output 'linear' is for points; images need 'tanh' or 'sigmoid'.")

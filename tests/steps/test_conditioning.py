@@ -274,7 +274,8 @@ def test_minibatch_stddev_never_mixes_the_halves_of_a_pass():
         ({"minibatch_stddev": 1}, r"model.minibatch_stddev is 1: it must be 0 or at least 2"),
         ({"minibatch_stddev": -4}, r"model.minibatch_stddev is -4"),
         ({"minibatch_stddev": 6}, r"train.batch_size is 64: it must be a multiple of 6 .model.minibatch_stddev 6."),
-        ({"num_classes": 0}, r"model.g_conditioning is 'concat', but the data have no classes"),
+        ({"num_classes": 0}, r"model.g_conditioning is 'concat', but the data have no classes: .* give labels"),
+        ({"num_classes": 1}, r"model.g_conditioning is 'concat', but the data have only one class"),
     ],
 )
 def test_what_makes_no_sense_is_refused(model, message):
