@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jaxgan.config.config import Config, defaults
-    from jaxgan.errors import NonFiniteError, UserError
+    from jaxgan.errors import Interrupted, NonFiniteError, UserError
     from jaxgan.evaluation.evaluate import evaluate, score_folder
     from jaxgan.monitor.doctor import diagnose
     from jaxgan.reporting import report
@@ -22,6 +22,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Config": "jaxgan.config.config",
+    "Interrupted": "jaxgan.errors",
     "NonFiniteError": "jaxgan.errors",
     "Sampler": "jaxgan.sampling.sampler",
     "UserError": "jaxgan.errors",
@@ -42,6 +43,7 @@ _HOMES = {
 }
 __all__ = [
     "Config",
+    "Interrupted",
     "NonFiniteError",
     "Sampler",
     "UserError",

@@ -40,7 +40,15 @@ class UnknownSplitError(UserError):
 
 
 class NotFiniteError(UserError):
-    """Says that examples, or what a network makes of them, are NaN or infinite."""
+    """Says that examples, or what a network makes of them, are NaN or infinite.
+
+    Attributes:
+      value: the largest size of such a value: NaN or infinity.
+    """
+
+    def __init__(self, text: str = "", value: float = float("nan")):
+        super().__init__(text)
+        self.value = value
 
 
 class NonFiniteError(FloatingPointError):
@@ -54,6 +62,21 @@ class NonFiniteError(FloatingPointError):
     def __init__(self, text: str, step: int, scalars: dict[str, float]):
         super().__init__(text)
         self.step, self.scalars = step, scalars
+
+
+class Interrupted(KeyboardInterrupt):
+    """Says that SIGTERM or Ctrl-C ended a training, after it was saved; the same call goes on with it.
+
+    It is a `KeyboardInterrupt`, so that it ends loops over several trainings too.
+
+    Attributes:
+      state: the state that was saved.
+      complete: whether this training was at its end all the same.
+    """
+
+    def __init__(self, text: str, state: object, complete: bool):
+        super().__init__(text)
+        self.state, self.complete = state, complete
 
 
 def suggest(kind: str, name: object, allowed: Iterable[object]) -> UserError:

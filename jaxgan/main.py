@@ -10,7 +10,8 @@ Look up a key:            jaxgan --keys [WORD], such as jaxgan --keys learning_r
 
 Exit codes: 0 done. 1 failed: a value became NaN or infinite, memory or the disk is full, or the program has a fault
 (with a traceback). 2 refused: a flag, a key, the data or a file must be mended first. 130 interrupted by Ctrl-C or
-SIGTERM; a training run has saved its state, and the same command resumes it.
+SIGTERM; a training run has saved its state, and the same command resumes it. 143 ended by SIGTERM before there was
+anything to save.
 """
 
 # All that is done here is also a function of the package. JAX is imported only once the flags are known to be right.
@@ -26,7 +27,7 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from jaxgan.errors import FULL, MACHINE, PLACES, UserError, shown, suggest
+from jaxgan.errors import FULL, MACHINE, PLACES, Interrupted, UserError, shown, suggest
 
 FLAGS = flags.FLAGS
 APPLICABLE = {
@@ -135,14 +136,16 @@ def train(workdir: str) -> int:
     from jaxgan.config.config import as_config
 
     config = as_config(FLAGS.config)
-    from jaxgan.devices.cpu import use_cpu_devices_for
+    from jaxgan.training.signals import ending_at_once
 
-    use_cpu_devices_for(config, FLAGS.cpu_devices)
-    from jaxgan.training.loop import is_complete
-    from jaxgan.training.loop import train as run
+    with ending_at_once("jaxgan: SIGTERM before the first step: ended, nothing had to be saved."):
+        from jaxgan.devices.cpu import use_cpu_devices_for
 
-    state = run(config, workdir, **own_modules())
-    return 0 if is_complete(config, workdir, int(state.step)) else INTERRUPTED
+        use_cpu_devices_for(config, FLAGS.cpu_devices)
+        from jaxgan.training.loop import train as run
+
+        run(config, workdir, **own_modules())
+    return 0
 
 
 def sample(workdir: str) -> int:
@@ -304,7 +307,7 @@ def console() -> None:
         app.run(main, flags_parser=parse)
     except (Exception, KeyboardInterrupt) as error:
         code, sentence = _told(error)
-        if not code:
+        if not sentence:
             raise
         print(f"jaxgan: {sentence}", file=sys.stderr, flush=True)
         if isinstance(error, BrokenPipeError):  # else Python would try once more to write what is left
@@ -313,11 +316,13 @@ def console() -> None:
 
 
 def _told(error: BaseException) -> tuple[int, str]:
-    """Returns exit code and sentence for an error that the user can mend; code 0 means a fault of the program."""
+    """Returns exit code and sentence for an error that the user can mend; no sentence means a fault of the program."""
     if isinstance(error, UserError):
         return 2, str(error)
+    if isinstance(error, Interrupted) and error.complete:
+        return 0, str(error)
     if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED, "interrupted."
+        return INTERRUPTED, str(error) or "interrupted."
     if isinstance(error, FloatingPointError):  # its text names the step and the scalar
         return 1, str(error)
     if isinstance(error, BrokenPipeError):

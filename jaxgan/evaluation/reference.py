@@ -7,6 +7,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from jaxgan.devices.devices import Devices
 from jaxgan.errors import NotFiniteError, UserError
 from jaxgan.evaluation.run_data import RunData
 from jaxgan.metrics import METRICS, Extracted, Protocol, Score, measure, weights
-from jaxgan.metrics.classifier import Report, load_classifier, show
+from jaxgan.metrics.classifier import Report, check_splits, load_classifier, show
 from jaxgan.metrics.features import Features, random_network
 from jaxgan.metrics.inception import load_inception
 from jaxgan.metrics.labelled import content_hash
@@ -31,7 +32,8 @@ EVERY = 10  # seconds between two lines of progress
 class Reference:
     """Scores examples against the real ones of a run.
 
-    Making one loads the real examples and extracts their features, which are cached on disk by the contents of the
+    Making one refuses what cannot be scored. The network and the features of the real examples follow when they are
+    first needed, so that nothing waits for a classifier before that; features are cached on disk by the contents of the
     examples, the network and the hash of its weights. Only features and labels are kept, besides the real examples
     themselves.
 
@@ -51,7 +53,7 @@ class Reference:
         self.devices, self._report, self._resamples = devices, report, resamples
         wanted = [METRICS[name] for name in config.eval.metrics if name in METRICS]
         # First, because it may refuse.
-        held_out = data.held_out_examples() if any("held_out" in m.needs_real for m in wanted) else None
+        self._held_out = data.held_out_examples() if any("held_out" in m.needs_real for m in wanted) else None
         self.source, self.split = data.real_examples()
         check_number(
             config.eval.metrics, len(self.source), f"the number of examples of {self.source.name} {self.split}"
@@ -60,17 +62,39 @@ class Reference:
             check_points(config.eval.metrics, self.source.name)
         # i32[n]: the labels of all examples that the run is trained on, in a fixed random order.
         self.drawn_labels = data.trained.labels[permutation(len(data.trained), SEED)]
-        self.features = extractor(data, report)
-        self._variables = devices.put(self.features.variables)
-        self._extract = devices.map_examples(self.features.apply)
-        n = len(devices.devices)
-        self.block = max(1, min(BLOCK // n, self.features.block)) * n  # examples in one call
-        self.content = _content(self.source, config.model.output)
-        self.real = Extracted(
+        self._load: Callable[[], Features] | None = extractor(data, report)
+
+    @cached_property
+    def features(self) -> Features:
+        """The network by whose features examples are compared; a classifier may have to be trained first."""
+        assert self._load is not None
+        load, self._load = self._load, None  # its examples are free again
+        return load()
+
+    @cached_property
+    def block(self) -> int:
+        """Number of examples in one call."""
+        n = len(self.devices.devices)
+        return max(1, min(BLOCK // n, self.features.block)) * n
+
+    @cached_property
+    def content(self) -> str:
+        """A hash of the real examples."""
+        return _content(self.source, self.config.model.output)
+
+    @cached_property
+    def real(self) -> Extracted:
+        """The features of the real examples."""
+        held_out, self._held_out = self._held_out, None
+        return Extracted(
             self._features(self.source, self.content),
             labels=self.source.labels,
-            held_out=self._features(held_out, _content(held_out, config.model.output)) if held_out else None,
+            held_out=self._features(held_out, _content(held_out, self.config.model.output)) if held_out else None,
         )
+
+    @cached_property
+    def _extract(self) -> Callable[[Any], Any]:
+        return partial(self.devices.map_examples(self.features.apply), self.devices.put(self.features.variables))
 
     def scores(self, blocks: Iterator[Any], num: int, labels: np.ndarray | None = None, **origin) -> dict[str, Score]:
         """Scores examples by every metric of `eval.metrics`, and returns the scores by name, in that order.
@@ -141,7 +165,7 @@ class Reference:
         found: list[tuple[np.ndarray, np.ndarray]] = []
         started = shown = time.monotonic()
         for block in blocks:
-            features, logits = self._extract(self._variables, block)
+            features, logits = self._extract(block)
             found.append((joined(features), joined(logits)))
             if time.monotonic() - shown > EVERY:
                 shown, done = time.monotonic(), self.block * len(found)
@@ -149,16 +173,24 @@ class Reference:
                 self._report(f"features of {what}: {done}/{num} examples, {left:.0f} s left")
         features, logits = (np.concatenate(x)[:num] for x in zip(*found, strict=True))
         if not (np.isfinite(features).all() and np.isfinite(logits).all()):
-            raise NotFiniteError(f"Some features of {what} are NaN or infinite, so they cannot be scored.")
+            raise NotFiniteError(
+                f"Some features of {what} are NaN or infinite, so they cannot be scored.",
+                float(np.maximum(np.abs(features).max(), np.abs(logits).max(initial=0))),
+            )
         return Extracted(features, logits if logits.shape[1] else None)
 
 
-def extractor(data: RunData, report: Report = show) -> Features:
-    """Loads the network that `config.eval.features` names; the features of points are the points themselves.
+def extractor(data: RunData, report: Report = show) -> Callable[[], Features]:
+    """Finds the network that `config.eval.features` names, and refuses it where it cannot take the data.
+
+    The features of points are the points themselves.
 
     Args:
       data: of the run.
       report: is called with lines of progress while a classifier is trained.
+
+    Returns:
+      A function that returns the network. Only that of a classifier takes long: it is trained, unless it is cached.
 
     Raises:
       UserError: a classifier is asked for data without labels, or the network cannot take the images, or its file
@@ -173,16 +205,19 @@ def extractor(data: RunData, report: Report = show) -> Features:
                 raise UserError(
                     f"eval.features is 'classifier', but {train.name} has no labels: set it to 'inception' or 'random'."
                 )
-            return load_classifier(train, test, output=config.model.output, report=report)
+            check_splits(train, test, config.model.output)
+            return partial(load_classifier, train, test, output=config.model.output, report=report)
     else:
         shape = data.trained.shape
     if len(shape) != 3:
-        return Features("coordinates", shape, {}, _coordinates)  # type: ignore[arg-type]
+        found = Features("coordinates", shape, {}, _coordinates)  # type: ignore[arg-type]
+        return lambda: found
     size: Any = shape
     if e.features == "inception":
         path = os.path.expanduser(e.inception_path)
-        return load_inception(path, size, output=config.model.output, resize=e.resize, sha256=e.inception_sha256)
-    return random_network(size, output=config.model.output)
+        found = load_inception(path, size, output=config.model.output, resize=e.resize, sha256=e.inception_sha256)
+        return lambda: found
+    return partial(random_network, size, output=config.model.output)
 
 
 def joined(x: Any) -> np.ndarray:

@@ -111,7 +111,7 @@ def load_classifier(
     Raises:
       UserError: as `train_classifier`.
     """
-    _check(train, test, output)
+    check_splits(train, test, output)
     contents = (content_hash(train, output), content_hash(test, output))
     found = None
     if not seed and steps is None:
@@ -136,7 +136,12 @@ def _key(recipe: int, seed: int, steps: int | None, contents: tuple[str, str]) -
     return hashlib.sha256(repr((recipe, seed, steps, *contents)).encode()).hexdigest()[:16]
 
 
-def _check(train: Labelled, test: Labelled, output: str) -> None:
+def check_splits(train: Labelled, test: Labelled, output: str) -> None:
+    """Refuses splits that no classifier can learn from or be tested on.
+
+    Raises:
+      UserError: images that are too small, no labels, fewer than two classes, or splits that do not fit each other.
+    """
     check_output(output)
     if len(train.shape) != 3 or min(train.shape[:2]) < SMALLEST_SIDE:
         raise UserError(
@@ -225,7 +230,7 @@ def train_classifier(
     Raises:
       UserError: no labels, one class only, examples that are not images of 8x8 pixels or more, or splits that differ.
     """
-    _check(train, test, output)
+    check_splits(train, test, output)
     plan = _Plan.of(len(train), steps)
     net, tx, step = _program(len(train.class_names), scale(train, output))
     variables = jax.jit(partial(net.init, train=False))(jax.random.key(seed), jnp.zeros((1, *train.shape)))

@@ -197,7 +197,7 @@ def _features(run: Run, data: RunData) -> Features | None:
     """The features that the run was scored by, if they are cheap; None compares pixels, which needs no network."""
     if not run.scores or run.config.eval.features not in CHEAP:
         return None
-    return extractor(data, report=lambda line: None)
+    return extractor(data, report=lambda line: None)()
 
 
 def parameters(sampler: Sampler) -> Mapping[str, list[tuple[str, tuple[int, ...]]]]:

@@ -13,14 +13,13 @@ from jaxgan.errors import UserError
 from jaxgan.metrics.scores import Score
 from jaxgan.monitor.curves import read_metrics
 from jaxgan.monitor.directions import direction
-from jaxgan.monitor.doctor import Finding, diagnose, first_problem, span, words
+from jaxgan.monitor.doctor import Finding, diagnose, span, words
 from jaxgan.monitor.doctor.thresholds import PATIENCE
 from jaxgan.monitor.panels import best, curve
 from jaxgan.monitor.panels import history as curves_of
 from jaxgan.monitor.preflight import Remark
 from jaxgan.runs import directory as workdirs
-from jaxgan.runs import rollback, score_log
-from jaxgan.runs.rollback import Attempt
+from jaxgan.runs import outcome, rollback, score_log
 from jaxgan.training import preflight
 
 
@@ -135,13 +134,10 @@ def _progress(run: Run) -> str:
         return f"Complete: {total:,} steps."
     if run.running:
         return f"Running: step {done:,} of {total:,}."
-    ended = score_log.why_ended(run.workdir / score_log.FILE, run.config.eval, done)
-    if ended:
-        return f"Ended early at step {done:,} of {total:,}: {ended[1]}."
-    problem = first_problem(run.findings)
-    attempt = Attempt(run.workdir, run.config, run.intervention.get("attempt", 0))
-    if problem and rollback.why_stopped(attempt, problem):
-        return f"Ended early at step {done:,} of {total:,} (monitor.on_finding): {words(problem.kind)} {span(problem)}."
+    if why := outcome.recorded(run.workdir):
+        by = {outcome.PROBLEM: " (monitor.on_finding)"}.get(why.kind, "")
+        verb = "Interrupted" if why.kind == outcome.INTERRUPTED else "Ended early"
+        return f"{verb} at step {why.step:,} of {total:,}{by}{f': {why.reason}' if why.reason else ''}."
     return f"Not finished: the last record is of step {done:,} of {total:,}."
 
 

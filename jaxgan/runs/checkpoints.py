@@ -130,6 +130,12 @@ class Checkpoints:
         """Finds the checkpoint with the best score of this key, the latest of equals; None: none has such a score."""
         return _best(self._recorded(), key, direction)
 
+    def rank_by(self, rank: tuple[str, str]) -> None:
+        """Keeps the checkpoint with the best score of this key from now on; `rank` as for the class."""
+        if self._rank is None:
+            self._scores = self._recorded()
+        self._rank = rank
+
     def _recorded(self) -> dict[int, dict[str, float]]:
         """Reads the scores that checkpoints have, by step; a checkpoint whose scores cannot be read has none."""
         found = {}

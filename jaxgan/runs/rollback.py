@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from jaxgan.config.config import Config
 from jaxgan.errors import UserError
-from jaxgan.monitor.doctor import Finding, span, words
+from jaxgan.monitor.doctor import Finding, words
 from jaxgan.runs import directory as workdirs
 from jaxgan.runs import score_log
 from jaxgan.runs.checkpoints import Checkpoints, reaches_back
@@ -88,38 +88,40 @@ def intervention(workdir: Path) -> dict[str, Any]:
     return workdirs.read(workdir).get(INTERVENTION, {})
 
 
-def why_ended(attempt: Attempt, step: int, problem: Finding | None) -> str:
-    """Why a run that is at this step does not go on, neither here nor rolled back, as a sentence; empty if it does.
+def why_not(attempt: Attempt, problem: Finding) -> str:
+    """Says what the user can do where a problem ends a run; empty: the run is rolled back.
 
-    Args:
-      problem: the doctor's first one up to this step.
+    Returns:
+      The end of a sentence, such as "set monitor.on_finding to 'warn' to go on".
     """
-    done = f"step {step} of {attempt.config.train.num_steps}"
-    stopped = score_log.why_ended(attempt.workdir / score_log.FILE, attempt.config.eval, step)
-    if stopped:
-        return f"{done}, since at step {stopped[0]} {stopped[1]}."
-    if step >= attempt.config.train.num_steps:
-        return f"{done}."
-    if problem is not None and (how := why_stopped(attempt, problem)):
-        return (
-            f"{done}, since at step {problem.reported} there was a problem, {words(problem.kind)} {span(problem)}{how}"
-        )
-    return ""
-
-
-def why_stopped(attempt: Attempt, problem: Finding) -> str:
-    """The end of the sentence that says how a run goes on that a problem stopped; empty if it stops no run."""
     monitor = attempt.config.monitor
-    warn = "set monitor.on_finding to 'warn'"
-    if monitor.on_finding == "warn":
-        return ""
-    if monitor.on_finding == "stop":
-        return f": {warn} to go on."
+    # Numbers that are not finite stay so: going on as it is is no way out.
+    ignore = "" if problem.kind == "non_finite" else "set monitor.on_finding to 'warn' to go on"
     if problem.kind not in CHANGES:
-        return f", which no learning rate cures: {warn} to go on."
+        return f"no learning rate cures that, so {ignore}"
+    if monitor.on_finding != "roll_back":
+        way = "set monitor.on_finding to 'roll_back' to go on from an earlier checkpoint with a changed optimizer"
+        return f"{way}, or {ignore} as it is" if ignore else way
     if attempt.number >= monitor.max_attempts:
-        return f", in the last of {monitor.max_attempts} attempts: raise monitor.max_attempts, or {warn}, to go on."
+        last = f"this was the last of {monitor.max_attempts} attempts, so raise monitor.max_attempts"
+        return f"{last}, or {ignore}" if ignore else f"{last} to go on"
     return ""
+
+
+def rank(attempt: Attempt) -> tuple[str, str] | None:
+    """Finds the score by which an attempt's checkpoints are compared.
+
+    An attempt without evaluations of its own has its first checkpoint from an earlier attempt, and with it that score.
+
+    Returns:
+      The key of the score and which direction is better; None: nothing was evaluated so far.
+    """
+    place = attempt.workdir
+    for _ in range(attempt.number + 1):
+        if found := score_log.rank(place / score_log.FILE, attempt.config.eval.best_metric):
+            return found
+        place = place.parent
+    return None
 
 
 def roll_back(attempt: Attempt, problem: Finding, rank: tuple[str, str] | None, target: Any) -> Attempt:

@@ -1,4 +1,4 @@
-"""The doctor beside a run in progress: it is fed what `metrics.jsonl` gets, and what it finds is said and kept."""
+"""Lets the doctor watch a run in progress: it gets what `metrics.jsonl` gets, and its findings are said and kept."""
 
 from __future__ import annotations
 
@@ -9,19 +9,16 @@ from typing import Any
 
 from jaxgan.files import append_line, read_lines
 from jaxgan.monitor.curves import read_metrics
-from jaxgan.monitor.doctor import DISPUTED, Doctor, Finding, diagnose, first_problem, words
-from jaxgan.monitor.panels import history as curves_of
-from jaxgan.runs.writers import ScalarWriter
+from jaxgan.monitor.doctor import DISPUTED, Doctor, Finding, first_problem, words
 
 FILE = "findings.jsonl"
 
 
-class Watch(ScalarWriter):
-    """Takes all scalars as a writer, and as an action after each step feeds the doctor with those of that step.
+class Watch:
+    """Feeds the doctor with the scalars of each step; prints what it finds and appends it to `findings.jsonl`.
 
-    Each new finding is printed and appended to `findings.jsonl`. What the doctor knows is a pure function of the log up
-    to the checkpoint's step and of the steps since, so that a resumed run finds what an uninterrupted one does; what
-    was on record then is not said again.
+    What the doctor knows depends only on the log up to the checkpoint's step and on the steps since, so that a resumed
+    run finds what an uninterrupted one does. What was on record then is not said again.
 
     Args:
       workdir: of the run.
@@ -29,10 +26,12 @@ class Watch(ScalarWriter):
       last: the step that the run resumes from. Rows of later steps, which a killed run may have left, come again.
     """
 
+    gives = ("findings",)
+
     def __init__(self, workdir: Path, loss: str, num_classes: int, last: int):
         self._path = workdir / FILE
-        self._said = {_identity(found) for found in recorded(self._path)}
-        self._row: tuple[int, dict[str, float]] = (-1, {})
+        self._recorded = {_identity(found) for found in recorded(self._path)}
+        self._step = -1
         self.doctor = Doctor(loss, num_classes)
         for row in _rows(workdir, last) if last > 0 else []:  # the samples of step 0 are drawn again
             self._feed(row.pop("step"), row)
@@ -42,34 +41,36 @@ class Watch(ScalarWriter):
         """The first finding that was a problem."""
         return first_problem(self.doctor.findings)
 
-    def write_scalars(self, step: int, scalars: Mapping[str, Any]) -> None:
-        """Adds to the scalars of a step; those of the one before are complete now."""
-        if step != self._row[0]:
-            self(step)
-        self._row = int(step), {**self._row[1], **{name: float(value) for name, value in scalars.items()}}
+    def __call__(self, step: int, scalars: Mapping[str, float]) -> dict[str, list[Finding]]:
+        """Takes all scalars of a step, and gives all findings so far."""
+        if scalars:
+            self._feed(step, scalars)
+        return {"findings": self.doctor.findings}
 
-    def __call__(self, step: int, **_: Any) -> None:
-        """Feeds what is there of a step, when nothing more is to come."""
-        last, row = self._row
-        self._row = (-1, {})
-        if row:
-            self._feed(last, row)
+    def end(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Takes the scalars of the step that ended the run, and says what is wrong with it, even if it was said before.
 
-    def _feed(self, step: int, row: dict[str, float]) -> None:
-        for found in self.doctor.feed(step, row):
-            if _identity(found) not in self._said:
-                self._said.add(_identity(found))
+        A run that is started again comes to the same end, and its user needs the same advice.
+        """
+        if step > self._step:  # else the log of this step was complete before the fault was seen
+            self._feed(step, scalars, again=True)
+
+    def _feed(self, step: int, scalars: Mapping[str, float], again: bool = False) -> None:
+        self._step = step
+        for found in self.doctor.feed(step, scalars):
+            known = _identity(found) in self._recorded
+            if not known:
+                self._recorded.add(_identity(found))
                 append_line(self._path, found.to_dict())
+            if again or not known:
                 print(told(found), flush=True)
 
 
-def diagnose_log(workdir: Path, loss: str, num_classes: int, last: int) -> list[Finding]:
-    """What the doctor finds in a run's `metrics.jsonl`, up to a step: what `Watch` found when it was made."""
-    return diagnose(curves_of(_rows(workdir, last)), loss, num_classes)
-
-
 def _rows(workdir: Path, last: int) -> list[dict[str, Any]]:
-    """The log up to the checkpoint of step `last`, which proves that what was not finite before did not come again."""
+    """Reads the log up to the checkpoint of step `last`.
+
+    Values that were not finite are left out: the checkpoint proves that they did not come again.
+    """
     log = workdir / "metrics.jsonl"
     rows = [row for row in (read_metrics(log) if log.exists() else []) if row["step"] <= last]
     return [{name: value for name, value in row.items() if math.isfinite(value)} for row in rows]
@@ -80,7 +81,7 @@ def _identity(found: Finding) -> tuple[str, str, int]:
 
 
 def told(found: Finding) -> str:
-    """A finding in two lines, with the advice that is given first; in three where another source says the contrary."""
+    """Writes a finding in a line, its first advice in a second, and in a third the advice that contradicts it."""
     head = f"{found.severity} at step {found.reported}: {words(found.kind)} since step {found.step} ({found.numbers})"
     shown = found.advice[: 2 if found.kind in DISPUTED else 1]
     marks = ("advice", "contra")
@@ -88,5 +89,5 @@ def told(found: Finding) -> str:
 
 
 def recorded(path: Path) -> list[Finding]:
-    """Reads the findings of a `findings.jsonl`, each as it was when it was reported; damaged lines are passed over."""
+    """Reads a `findings.jsonl`: each finding as it was when it was reported. Damaged lines are passed over."""
     return read_lines(path, Finding.from_dict)

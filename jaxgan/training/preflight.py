@@ -15,6 +15,7 @@ from jaxgan.config.config import Config, as_config
 from jaxgan.config.constraints import without_effect
 from jaxgan.data import Source, as_source, check_range, make_batch, to_floats
 from jaxgan.data.source import permutation
+from jaxgan.errors import UserError, listed, shown
 from jaxgan.files import DAMAGES, read_json, typed, write_json
 from jaxgan.monitor import preflight as checks
 from jaxgan.monitor.doctor.findings import SEVERITIES
@@ -148,15 +149,47 @@ def _logits(gan: GAN, variables: dict[str, Any], x: tuple[jax.Array, jax.Array |
     return out.logits.astype(jnp.float32)
 
 
+def counts(source: Source) -> str:
+    """Says in one line what of the data is used: files, examples and classes."""
+    if source.summary:
+        return source.summary
+    text = f"{len(source):,} examples"
+    if not source.labelled:
+        return text
+    numbers = np.bincount(source.labels, minlength=len(source.class_names))
+    classes = listed(f"{name} {number:,}" for name, number in zip(source.class_names, numbers, strict=False))
+    return f"{text}; {len(source.class_names)} classes: {classes}"
+
+
+def check_classes(config: Config, source: Source) -> None:
+    """Refuses to condition on classes where all examples are of one.
+
+    Raises:
+      UserError: saying how to go on.
+    """
+    present = np.unique(source.labels)
+    if config.model.g_conditioning == "none" or len(present) > 1:
+        return
+    names = [source.class_names[label] for label in present if label < len(source.class_names)]
+    raise UserError(
+        f"model.g_conditioning is {config.model.g_conditioning!r}, but all {len(source):,} examples of {source.name} "
+        f"are of one class{f', {shown(names[0])}' if names else ''}: set model.g_conditioning and "
+        "model.d_conditioning to 'none', or give examples of two classes or more."
+    )
+
+
 def look(workdir: Path, config: Config, gan: GAN, state: GANState, source: Source, devices: int) -> None:
-    """Prints what is off, and records all in the run's `preflight.json`."""
-    known = facts(config, gan, state, source, devices)
-    found = _remarks(config, known)
+    """Prints what is off, unless `monitor.preflight` is off, and records it with the data's `counts`."""
+    known: Facts = {}
+    found: list[Remark] = []
+    if config.monitor.preflight:
+        known = facts(config, gan, state, source, devices)
+        found = _remarks(config, known)
     for remark in found:
         if remark.severity in PRINTED:
             print(f"preflight {remark.severity}: {remark.sentence}", flush=True)
-    record = {"remarks": [remark._asdict() for remark in found], "facts": known}
-    write_json(workdir / FILE, record)
+    remarks = [remark._asdict() for remark in found]
+    write_json(workdir / FILE, {"data": counts(source), "remarks": remarks, "facts": known})
 
 
 def recorded(workdir: Path, damage: list[str] | None = None) -> list[Remark]:
@@ -176,3 +209,12 @@ def recorded(workdir: Path, damage: list[str] | None = None) -> list[Remark]:
         if damage is not None:
             damage.append(f"{path} is damaged: it is passed over.")
     return found
+
+
+def recorded_counts(workdir: Path) -> str:
+    """Reads the `counts` of a run's data; empty where they are not on record."""
+    try:
+        text = read_json(workdir / FILE)["data"]
+    except (OSError, *DAMAGES):
+        return ""
+    return text if isinstance(text, str) else ""

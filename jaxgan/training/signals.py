@@ -1,11 +1,14 @@
-"""How a run is asked to end: by the first signal, after the step that it is at."""
+"""Hears SIGTERM and Ctrl-C: before the first step they end the process, later the run is saved first."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
+
+TERMINATED = 128 + signal.SIGTERM  # what a shell reports of a process that SIGTERM ended
 
 
 @contextlib.contextmanager
@@ -33,3 +36,35 @@ def interruptible() -> Iterator[threading.Event]:
         yield event
     finally:
         restore()
+
+
+@contextlib.contextmanager
+def ending_at_once(sentence: str) -> Iterator[None]:
+    """Within, SIGTERM ends the process at once with a sentence on stderr and exit code 143.
+
+    A thread does it, since a Python handler would have to wait for the compiler. It leaves the signal to handlers that
+    are installed within, such as that of `interruptible`. Call it in the main thread of a program of its own.
+    """
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+
+    def handle(number, frame) -> None:  # a handler must be there, for the signal to be written to the pipe
+        pass
+
+    def listen() -> None:
+        while byte := os.read(read, 1):
+            if byte[0] == signal.SIGTERM and signal.getsignal(signal.SIGTERM) is handle:
+                os.write(2, f"{sentence}\n".encode())
+                os._exit(TERMINATED)
+
+    before, wakeup = signal.signal(signal.SIGTERM, handle), signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    listener = threading.Thread(target=listen, name="jaxgan-sigterm", daemon=True)
+    listener.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        signal.signal(signal.SIGTERM, before)
+        os.close(write)  # ends the thread
+        listener.join()
+        os.close(read)

@@ -16,7 +16,7 @@ from jaxgan.errors import UserError
 from jaxgan.monitor.doctor import RULES, Finding, first_problem
 from jaxgan.runs import rollback
 from jaxgan.runs.checkpoints import Checkpoints, reaches_back
-from jaxgan.runs.rollback import CHANGES, Attempt, newest, roll_back, why_stopped
+from jaxgan.runs.rollback import CHANGES, Attempt, newest, roll_back, why_not
 from jaxgan.steps.randomness import seed_keys
 
 
@@ -111,7 +111,7 @@ def test_attempts_follow_each_other(tmp_path):
     assert again == attempt._replace(config=again.config)
     assert again.config.d_optim.learning_rate == 0.03 / 8 and again.config.train.num_steps == 90
     assert newest(attempt.workdir, attempt.config) == attempt  # as does a command that names it
-    assert why_stopped(attempt, finding()) and not why_stopped(attempt._replace(number=2), finding())
+    assert why_not(attempt, finding()) and not why_not(attempt._replace(number=2), finding())
 
 
 def test_another_attempt_draws_anew_but_shows_the_same_latents():
@@ -132,9 +132,9 @@ def test_each_kind_changes_learning_rates_and_eps_or_stops(kind):
     attempt = Attempt(Path("run"), game("roll_back"), 0)
     if kind not in CHANGES:
         assert kind in ("memorization", "ignored_condition", "mode_hopping")
-        assert "no learning rate cures" in why_stopped(attempt, finding(kind))
+        assert "no learning rate cures" in why_not(attempt, finding(kind))
         return
-    assert why_stopped(attempt, finding(kind)) == ""
+    assert why_not(attempt, finding(kind)) == ""
     changes = rollback._changes(Config(), kind)
     assert changes.keys() == set(CHANGES[kind])
     for key, (old, new) in changes.items():

@@ -1,5 +1,7 @@
 """Short runs that the tests of the loop share, and modules of a caller's own."""
 
+import signal
+
 import flax.linen as nn
 import jax
 from numpy.testing import assert_array_equal
@@ -38,6 +40,21 @@ FLAGS = [
     "--config.train.sample_every=0",
     "--config.eval.every=0",
 ]
+
+
+class Signal:
+    """A writer that sends this process one signal while a step is being logged."""
+
+    def __init__(self, number: int, at: int):
+        self.number, self.at, self.sent = number, at, False
+
+    def write_scalars(self, step, scalars):
+        if step == self.at and not self.sent:
+            self.sent = True  # a second one would end the process
+            signal.raise_signal(self.number)
+
+    def __getattr__(self, name):
+        return lambda *args, **kwargs: None
 
 
 class Broken(nn.Module):

@@ -13,8 +13,8 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from jaxgan.monitor.curves import read_metrics
 from jaxgan.steps import train_step
-from jaxgan.training.histograms import logits
 from jaxgan.training.loop import train
+from jaxgan.training.pictures import logits
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import shutil
 import signal
 import threading
@@ -11,12 +10,13 @@ import jax
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from support.loops import assert_same_state, tiny
+from support.loops import Signal, assert_same_state, tiny
 
 import jaxgan
 from jaxgan.config.config import Config
 from jaxgan.errors import UserError
 from jaxgan.monitor.curves import read_metrics
+from jaxgan.runs import outcome
 from jaxgan.training import loop
 from jaxgan.training.loop import train
 
@@ -40,7 +40,8 @@ def test_the_look_before_the_first_step_changes_nothing_and_is_not_repeated(whol
     train(tiny(train__num_steps=3, monitor__preflight=False), tmp_path)
     assert_same_state(train(tiny(), tmp_path), whole[1])
     kinds = [remark["kind"] for remark in json.loads((whole[0] / "preflight.json").read_bytes())["remarks"]]
-    assert kinds == ["few_examples", "part_of_the_data", "unused_labels"] and not (tmp_path / "preflight.json").exists()
+    assert kinds == ["few_examples", "part_of_the_data", "unused_labels"]
+    assert json.loads((tmp_path / "preflight.json").read_bytes())["remarks"] == []
 
 
 def test_train_resumed_equals_uninterrupted_bit_for_bit(whole, tmp_path):
@@ -61,6 +62,10 @@ def test_train_after_losing_steps_runs_them_again(whole, tmp_path):
         log.write(b'{"step": 6, "loss/d": 0.1')
     assert_same_state(train(tiny(), tmp_path), whole[1])
     assert read_metrics(tmp_path / "metrics.jsonl") == read_metrics(whole[0] / "metrics.jsonl")
+
+
+def test_train_records_why_it_ended(whole):
+    assert outcome.recorded(whole[0]) == outcome.WhyEnded("complete", 6)
 
 
 def test_train_completed_run_is_left_alone(whole):
@@ -90,8 +95,9 @@ def test_train_writes_config_and_tensorboard_events(whole):
 def test_train_writes_grids_from_fixed_latents_and_curves(tmp_path):
     train(tiny(train__sample_every=3, train__num_steps=4), tmp_path)
     names = sorted(p.name for p in (tmp_path / "samples").iterdir())
-    assert names == ["step_00000000.png", "step_00000003.png", "step_00000004.png"]
-    assert pixels(tmp_path / "samples" / names[0]).shape == (8 * 10 + 2, 8 * 10 + 2)
+    assert names == ["real.png", "step_00000000.png", "step_00000003.png", "step_00000004.png"]
+    assert pixels(tmp_path / "samples" / names[1]).shape == (8 * 10 + 2, 8 * 10 + 2)
+    assert pixels(tmp_path / "samples" / "real.png").shape == (10 + 2, 8 * 10 + 2)  # a batch of 8
     assert pixels(tmp_path / "curves.png").std() > 0
 
 
@@ -104,24 +110,27 @@ def test_train_samples_come_from_the_average(tmp_path):
     assert_array_equal(picture[..., None], grid(jaxgan.load(tmp_path).images(64, seed=tiny().seed)))
 
 
-def test_train_interrupted_saves_and_goes_on_exactly(whole, tmp_path, capsys):
-    class Stop:
-        """A writer that asks the process to end while step 3 is being logged."""
-
-        def write_scalars(self, step, scalars):
-            if step == 3 and not self.__dict__.setdefault("done", False):
-                self.done = True
-                os.kill(os.getpid(), signal.SIGTERM)
-
-        def __getattr__(self, name):
-            return lambda *args, **kwargs: None
-
+def test_train_interrupted_saves_and_goes_on_exactly(whole, tmp_path):
     before = signal.getsignal(signal.SIGTERM)
-    state = train(tiny(), tmp_path, writers=[Stop()])
-    assert int(state.step) == 3
-    assert "run the same command to go on" in capsys.readouterr().out
+    with pytest.raises(jaxgan.Interrupted, match="saved at step 3 of 6: run the same command") as caught:
+        train(tiny(), tmp_path, writers=[Signal(signal.SIGTERM, 3)])
+    assert int(caught.value.state.step) == 3 and not caught.value.complete
+    assert outcome.recorded(tmp_path) == outcome.WhyEnded("interrupted", 3)
     assert signal.getsignal(signal.SIGTERM) is before
     assert_same_state(train(tiny(), tmp_path), whole[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("at", [2, 6])  # the last step too
+def test_a_signal_ends_a_loop_over_trainings(number, at, tmp_path):
+    begun = []
+    with pytest.raises(KeyboardInterrupt) as caught:
+        for seed in range(3):
+            begun.append(seed)
+            train(dataclasses.replace(tiny(), seed=seed), tmp_path / str(seed), writers=[Signal(number, at)])
+    assert begun == [0]
+    assert int(caught.value.state.step) == at and caught.value.complete == (at == 6)
+    assert jaxgan.load(tmp_path / "0").step == at
 
 
 def test_train_works_outside_the_main_thread(whole, tmp_path):

@@ -14,7 +14,17 @@ from jaxgan.devices.devices import AXIS, Devices
 from jaxgan.errors import UserError
 from jaxgan.monitor.preflight import remarks
 from jaxgan.steps.gan import build
-from jaxgan.training.preflight import FILE, WITHOUT_EFFECT, facts, look, preflight, recorded
+from jaxgan.training.preflight import (
+    FILE,
+    WITHOUT_EFFECT,
+    check_classes,
+    counts,
+    facts,
+    look,
+    preflight,
+    recorded,
+    recorded_counts,
+)
 
 IMAGES = np.random.RandomState(0).randint(0, 256, (400, 8, 8, 1)).astype(np.uint8)
 LABELS = np.arange(400) % games.CLASSES
@@ -148,3 +158,22 @@ def test_classes_that_were_not_asked_for_are_not_missing():
         config = games.small(train__init_from="elsewhere", data__classes=classes, **conditional)
         gan = build(config, (8, 8, 1), num_classes=3)
         assert [remark.kind for remark in preflight(config, gan, state, source)] == expected
+
+
+def test_the_counts_of_the_data_are_recorded_without_the_look_too(tmp_path, capsys):
+    config = games.small(monitor__preflight=False)
+    gan, state, _ = games.game(config)
+    source = from_arrays(IMAGES[:7], LABELS[:7], ["a", "b", "c"])
+    look(tmp_path, config, gan, state, source, 1)
+    assert recorded(tmp_path) == [] and capsys.readouterr().out == ""
+    assert recorded_counts(tmp_path) == counts(source)
+    assert "a 3, b 2, c 2" in counts(source)
+
+
+def test_conditioning_on_one_class_is_refused():
+    conditional = games.small(model__g_conditioning="concat", model__d_conditioning="projection")
+    one = from_arrays(IMAGES[:9], np.ones(9, int), ["cat", "dog"])
+    with pytest.raises(UserError, match=r"all 9 examples of arrays are of one class, 'dog': set model\.g_cond"):
+        check_classes(conditional, one)
+    check_classes(games.small(), one)
+    check_classes(conditional, from_arrays(IMAGES[:9], LABELS[:9]))

@@ -13,19 +13,19 @@ from types import SimpleNamespace
 import jax
 import pytest
 from numpy.testing import assert_array_equal
+from support.loops import Signal
 from support.provoked import Interrupt, game, haste, run
 
 import jaxgan
 from jaxgan.config.config import Config, difference
-from jaxgan.errors import NonFiniteError, UserError
+from jaxgan.errors import Interrupted, NonFiniteError, UserError
 from jaxgan.monitor.curves import read_metrics
 from jaxgan.reporting import run_record
 from jaxgan.runs import directory as workdirs
-from jaxgan.runs import rollback
+from jaxgan.runs import outcome, rollback
 from jaxgan.runs.checkpoints import reaches_back
 from jaxgan.runs.rollback import newest
-from jaxgan.training.doctor import FILE
-from jaxgan.training.loop import is_complete
+from jaxgan.training.doctor import FILE, recorded
 
 
 @pytest.fixture
@@ -69,7 +69,8 @@ def test_a_problem_stops_a_run_that_says_so_again_and_goes_on_where_asked(hasty,
     step = int(state.step)
     [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("ended early: ")]
     why = f"step {step} of 60, since at step {step} there was a problem, d loss near zero since step "
-    assert line.startswith(f"ended early: {why}") and line.endswith(": set monitor.on_finding to 'warn' to go on.")
+    assert line.startswith(f"ended early: {why}")
+    assert line.endswith("or set monitor.on_finding to 'warn' to go on as it is.")
     assert 20 < step < 60 and (tmp_path / "checkpoints" / str(step)).is_dir()
 
     before = (tmp_path / "metrics.jsonl").read_bytes()
@@ -77,8 +78,7 @@ def test_a_problem_stops_a_run_that_says_so_again_and_goes_on_where_asked(hasty,
     assert (tmp_path / "metrics.jsonl").read_bytes() == before
     sentence = line.removeprefix("ended early: ")
     assert f"{tmp_path} is complete: {sentence}\n" in capsys.readouterr().out
-    assert is_complete(game("stop"), tmp_path, step) == sentence
-    assert is_complete(game(), tmp_path, step) == ""
+    assert outcome.recorded(tmp_path).kind == "problem"
     said = run_record.verdict(run_record.read(tmp_path)).facts[0]
     assert said.startswith(f"Ended early at step {step} of 60 (monitor.on_finding): d loss near zero since step ")
 
@@ -116,11 +116,10 @@ def test_a_problem_rolls_a_run_back_into_a_directory_of_its_own(hasty, rolled):
 
 
 def test_the_last_attempt_stops(hasty, rolled, capsys):
-    end = "in the last of 1 attempts: raise monitor.max_attempts, or set monitor.on_finding to 'warn', to go on."
+    end = "this was the last of 1 attempts, so raise monitor.max_attempts, or set monitor.on_finding to 'warn'"
     assert end in rolled.out
     assert_same_state(run(game("roll_back", attempts=1), rolled.workdir), rolled.state)
     assert f"{rolled.workdir / 'attempt_1'} is complete: step {int(rolled.state.step)} of 60" in capsys.readouterr().out
-    assert end in is_complete(game("roll_back", attempts=1), rolled.workdir, int(rolled.state.step))
 
 
 def test_a_run_that_was_rolled_back_says_where_it_goes_on(rolled):
@@ -149,14 +148,10 @@ def test_an_attempt_that_was_interrupted_ends_the_same(attempt, hasty, rolled, t
 
 @pytest.mark.parametrize("at", [15, 25])
 def test_a_run_that_was_stopped_between_checkpoints_is_rolled_back_to_the_same(at, hasty, rolled, tmp_path):
-    class Stop(Interrupt):
-        def write_scalars(self, step, scalars):
-            if step == at and not self.left:
-                self.left = 1
-                signal.raise_signal(signal.SIGTERM)
-
     config = game("roll_back", attempts=1)
-    assert int(run(config, tmp_path, writers=[Stop(at)]).step) == at
+    with pytest.raises(Interrupted) as caught:
+        run(config, tmp_path, writers=[Signal(signal.SIGTERM, at)])
+    assert int(caught.value.state.step) == at and not caught.value.complete
     assert_same_state(run(config, tmp_path), rolled.state)
     assert rollback.intervention(tmp_path / "attempt_1") == rollback.intervention(rolled.workdir / "attempt_1")
 
@@ -197,6 +192,23 @@ def test_what_is_not_finite_is_rolled_back_too(tmp_path):
         "d_optim.eps": [1e-8, 1e-6],
     }
     assert not (tmp_path / "attempt_1" / "attempt_2").exists()
+
+
+def test_a_rerun_of_an_explosion_gives_the_same_advice_and_names_the_way_on(tmp_path, capsys):
+    config = game(g_optim={"learning_rate": 1e38})
+    said = []
+    for _ in range(2):
+        with pytest.raises(NonFiniteError, match=r"Set monitor\.on_finding to 'roll_back'") as caught:
+            run(config, tmp_path)
+        lines = capsys.readouterr().out.splitlines()
+        said.append((str(caught.value), [line for line in lines if "not finite" in line or "advice:" in line]))
+    assert said[0] == said[1] and len(said[0][1]) == 2
+    assert len(recorded(tmp_path / FILE)) == 1
+    assert outcome.recorded(tmp_path).kind == "non_finite"
+    assert " is inf" in run_record.verdict(run_record.read(tmp_path)).facts[0]
+    with pytest.raises(NonFiniteError, match=r"This was the last of 1 attempts, so raise monitor\.max_att"):
+        run(game("roll_back", attempts=1, g_optim={"learning_rate": 1e38}), tmp_path)
+    assert (tmp_path / "attempt_1").is_dir()
 
 
 def test_a_run_that_may_be_rolled_back_keeps_checkpoints_that_are_spread(rolled):

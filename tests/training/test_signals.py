@@ -1,8 +1,27 @@
 """How a run is asked to end."""
 
+import os
 import signal
+import subprocess
+import sys
+
+import pytest
 
 from jaxgan.training.signals import interruptible
+
+PROGRAM = """
+import os, signal, sys, threading
+from jaxgan.training.signals import ending_at_once, interruptible
+with ending_at_once("ended."):
+    {}
+print("went on")
+"""
+BUSY = "sum(range(10**9))"  # one long call into C, as a compilation is, in which no Python handler runs
+
+
+def run(body: str) -> tuple[int, str, str]:
+    done = subprocess.run([sys.executable, "-c", PROGRAM.format(body)], capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout, done.stderr
 
 
 def test_a_signal_in_the_midst_of_a_print_is_heard(monkeypatch):
@@ -13,3 +32,26 @@ def test_a_signal_in_the_midst_of_a_print_is_heard(monkeypatch):
         monkeypatch.setattr("builtins.print", reentrant)
         signal.raise_signal(signal.SIGTERM)
         assert asked.is_set()
+
+
+def test_sigterm_before_the_first_step_ends_the_process_at_once_with_a_sentence():
+    kill = "threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()"
+    assert run(f"{kill}; {BUSY}") == (143, "", "ended.\n")
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+def test_once_steps_are_made_the_loop_hears_the_signal(number):
+    body = f"with interruptible() as asked: os.kill(os.getpid(), signal.{number}); print(asked.wait(9))"
+    code, out, error = run(f"exec({body!r})")
+    assert (code, error) == (0, "")
+    assert out.splitlines() == [f"{number}: finishing the step and saving ...", "True", "went on"]
+
+
+def test_handlers_are_as_before_afterwards():
+    from jaxgan.training.signals import ending_at_once
+
+    before, threads = signal.getsignal(signal.SIGTERM), os.listdir("/proc/self/task")
+    with ending_at_once("ended."):
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert len(os.listdir("/proc/self/task")) == len(threads)

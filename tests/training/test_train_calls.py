@@ -1,15 +1,14 @@
 """The loop with several steps in one call."""
 
-import os
 import signal
 
 import jax
 import numpy as np
 import pytest
-from support.loops import Broken, assert_same_state, tiny
+from support.loops import Broken, Signal, assert_same_state, tiny
 
 from jaxgan.config.config import Config
-from jaxgan.errors import NonFiniteError, UserError
+from jaxgan.errors import Interrupted, NonFiniteError, UserError
 from jaxgan.monitor.curves import read_metrics
 from jaxgan.training.loop import train
 
@@ -37,17 +36,11 @@ def test_train_in_calls_of_several_steps_gives_the_same_run(tmp_path, capsys):
 
 
 def test_train_in_calls_of_several_steps_resumes_bit_for_bit(tmp_path):
-    class Stop:
-        def write_scalars(self, step, scalars):
-            if step == 3 and "loss/d" in scalars:  # once: a second signal would end the process
-                os.kill(os.getpid(), signal.SIGTERM)
-
-        def __getattr__(self, name):
-            return lambda *args, **kwargs: None
-
     config = in_calls(3, train__num_steps=9, train__d_steps_per_g_step=2)
     whole = train(config, tmp_path / "whole")
-    assert int(train(config, tmp_path / "stopped", writers=[Stop()]).step) == 3
+    with pytest.raises(Interrupted) as caught:
+        train(config, tmp_path / "stopped", writers=[Signal(signal.SIGTERM, 3)])
+    assert int(caught.value.state.step) == 3
     assert_same_state(train(config, tmp_path / "stopped"), whole)
     logs = [read_metrics(tmp_path / name / "metrics.jsonl") for name in ("whole", "stopped")]
     assert logs[0] == logs[1] and len(logs[0]) == 3
