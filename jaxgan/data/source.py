@@ -144,7 +144,6 @@ class Source:
     unit: str = dataclasses.field(default="examples", repr=False)
     cropped: np.ndarray | None = dataclasses.field(default=None, repr=False)
     resized: np.ndarray | None = dataclasses.field(default=None, repr=False)
-    summary: str = dataclasses.field(default="", repr=False)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -373,7 +373,7 @@ def _announce(game: Game, first: int) -> None:
     """Says what is trained on, and what the run waits for now."""
     kept = f", and kept in {game.cache} for the next start" if game.cache else ""
     print(
-        f"{preflight.counts(game.source)}\n"
+        f"{game.source.summary}\n"
         f"training on {game.source.name}, {len(game.devices.devices)} device(s), from step {first}\n"
         f"compiling the step: about 10 s for small networks, minutes for large ones{kept} ...",
         flush=True,

@@ -15,7 +15,7 @@ from jaxgan.config.config import Config, as_config
 from jaxgan.config.constraints import without_effect
 from jaxgan.data import Source, as_source, check_range, make_batch, to_floats
 from jaxgan.data.source import permutation
-from jaxgan.errors import UserError, listed, shown
+from jaxgan.errors import UserError, shown
 from jaxgan.files import DAMAGES, read_json, typed, write_json
 from jaxgan.monitor import preflight as checks
 from jaxgan.monitor.doctor.findings import SEVERITIES
@@ -149,18 +149,6 @@ def _logits(gan: GAN, variables: dict[str, Any], x: tuple[jax.Array, jax.Array |
     return out.logits.astype(jnp.float32)
 
 
-def counts(source: Source) -> str:
-    """Says in one line what of the data is used: files, examples and classes."""
-    if source.summary:
-        return source.summary
-    text = f"{len(source):,} examples"
-    if not source.labelled:
-        return text
-    numbers = np.bincount(source.labels, minlength=len(source.class_names))
-    classes = listed(f"{name} {number:,}" for name, number in zip(source.class_names, numbers, strict=False))
-    return f"{text}; {len(source.class_names)} classes: {classes}"
-
-
 def check_classes(config: Config, source: Source) -> None:
     """Refuses to condition on classes where all examples are of one.
 
@@ -179,7 +167,7 @@ def check_classes(config: Config, source: Source) -> None:
 
 
 def look(workdir: Path, config: Config, gan: GAN, state: GANState, source: Source, devices: int) -> None:
-    """Prints what is off, unless `monitor.preflight` is off, and records it with the data's `counts`."""
+    """Prints what is off, unless `monitor.preflight` is off, and records it with the data's summary."""
     known: Facts = {}
     found: list[Remark] = []
     if config.monitor.preflight:
@@ -189,7 +177,7 @@ def look(workdir: Path, config: Config, gan: GAN, state: GANState, source: Sourc
         if remark.severity in PRINTED:
             print(f"preflight {remark.severity}: {remark.sentence}", flush=True)
     remarks = [remark._asdict() for remark in found]
-    write_json(workdir / FILE, {"data": counts(source), "remarks": remarks, "facts": known})
+    write_json(workdir / FILE, {"data": source.summary, "remarks": remarks, "facts": known})
 
 
 def recorded(workdir: Path, damage: list[str] | None = None) -> list[Remark]:
@@ -211,8 +199,8 @@ def recorded(workdir: Path, damage: list[str] | None = None) -> list[Remark]:
     return found
 
 
-def recorded_counts(workdir: Path) -> str:
-    """Reads the `counts` of a run's data; empty where they are not on record."""
+def recorded_summary(workdir: Path) -> str:
+    """Reads what of the data is used, in one line; empty where it is not on record."""
     try:
         text = read_json(workdir / FILE)["data"]
     except (OSError, *DAMAGES):

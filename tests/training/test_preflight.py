@@ -18,12 +18,11 @@ from jaxgan.training.preflight import (
     FILE,
     WITHOUT_EFFECT,
     check_classes,
-    counts,
     facts,
     look,
     preflight,
     recorded,
-    recorded_counts,
+    recorded_summary,
 )
 
 IMAGES = np.random.RandomState(0).randint(0, 256, (400, 8, 8, 1)).astype(np.uint8)
@@ -166,8 +165,8 @@ def test_the_counts_of_the_data_are_recorded_without_the_look_too(tmp_path, caps
     source = from_arrays(IMAGES[:7], LABELS[:7], ["a", "b", "c"])
     look(tmp_path, config, gan, state, source, 1)
     assert recorded(tmp_path) == [] and capsys.readouterr().out == ""
-    assert recorded_counts(tmp_path) == counts(source)
-    assert "a 3, b 2, c 2" in counts(source)
+    assert recorded_summary(tmp_path) == source.summary
+    assert "a 3, b 2, c 2" in source.summary
 
 
 def test_conditioning_on_one_class_is_refused():
