@@ -109,7 +109,8 @@ class Verdict:
 def verdict(run: Run) -> Verdict:
     """Judges a run: its findings in one sentence, how far it came, and its best score."""
     origin = [rollback.sentence(run.intervention)] if run.intervention else []
-    facts = (*origin, _progress(run), *_quality(run))
+    data = preflight.recorded_summary(run.workdir)
+    facts = (*origin, _progress(run), *_quality(run), *([f"Data: {data}."] if data else []))
     for severity, opening in (("problem", "Something is wrong"), ("warning", "Keep an eye on it")):
         kinds = [f"{words(f.kind)} {span(f)}" for f in run.findings if f.severity == severity]
         if kinds:
@@ -130,14 +131,15 @@ def _progress(run: Run) -> str:
         run.damage.append(str(error))
     if child:
         return f"Rolled back at step {done:,} of {total:,}: the run goes on in {child.relative_to(run.workdir)}."
-    if done >= total:
-        return f"Complete: {total:,} steps."
     if run.running:
         return f"Running: step {done:,} of {total:,}."
-    if why := outcome.recorded(run.workdir):
+    why = outcome.recorded(run.workdir)
+    if why and why.kind != outcome.COMPLETE:
         by = {outcome.PROBLEM: " (monitor.on_finding)"}.get(why.kind, "")
         verb = "Interrupted" if why.kind == outcome.INTERRUPTED else "Ended early"
         return f"{verb} at step {why.step:,} of {total:,}{by}{f': {why.reason}' if why.reason else ''}."
+    if done >= total:
+        return f"Complete: {total:,} steps."
     return f"Not finished: the last record is of step {done:,} of {total:,}."
 
 

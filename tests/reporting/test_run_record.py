@@ -4,7 +4,7 @@ from support.recorded import IMAGES, add_curves, add_scores, begin, finding, sco
 from jaxgan.errors import UserError
 from jaxgan.reporting import run_record
 from jaxgan.runs import directory as workdirs
-from jaxgan.runs import score_log
+from jaxgan.runs import outcome, score_log
 
 
 @pytest.fixture
@@ -72,13 +72,28 @@ def test_a_run_in_progress_is_said_to_run(run):
     assert judged(run).facts[0] == "Not finished: the last record is of step 510 of 600."
 
 
-def test_a_run_that_ended_early_says_why(tmp_path):
-    run = begin(tmp_path / "run", {**IMAGES, "eval": {"every": 100, "plateau_patience": 2}})
+@pytest.mark.parametrize(
+    ("kind", "reason", "said"),
+    [
+        ("scores", "2 evaluations gained nothing", "Ended early at step 500 of 600: 2 evaluations gained nothing."),
+        (
+            "problem",
+            "imbalance since step 40",
+            "Ended early at step 500 of 600 (monitor.on_finding): imbalance since s",
+        ),
+        ("non_finite", "loss/d is nan", "Ended early at step 500 of 600: loss/d is nan."),
+        ("interrupted", "", "Interrupted at step 500 of 600."),
+    ],
+)
+def test_a_run_that_ended_early_says_why(kind, reason, said, run):
     add_curves(run, last=500)
-    for step, value in ((100, 9.0), (200, 10.0), (300, 11.0)):
-        score_log.record(run / score_log.FILE, "train", [score(step, value)])
-    said = "2 evaluations since step 100's 9 gained less than 1 %."
-    assert judged(run).facts[0] == f"Ended early at step 500 of 600: {said}"
+    outcome.record(run, outcome.WhyEnded(kind, 500, reason))
+    assert judged(run).facts[0].startswith(said)
+
+
+def test_the_data_are_accounted_for(run):
+    (run / "preflight.json").write_text('{"data": "9 files seen, 8 used: 1 damaged; no classes", "remarks": []}')
+    assert judged(run).facts[-1] == "Data: 9 files seen, 8 used: 1 damaged; no classes."
 
 
 def test_scores_count_once_by_their_last_word(run):
