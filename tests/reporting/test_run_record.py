@@ -79,7 +79,7 @@ def test_a_run_in_progress_is_said_to_run(run):
         (
             "problem",
             "imbalance since step 40",
-            "Ended early at step 500 of 600 (monitor.on_finding): imbalance since s",
+            "Ended early at step 500 of 600 (monitor.on_finding): imbal",
         ),
         ("non_finite", "loss/d is nan", "Ended early at step 500 of 600: loss/d is nan."),
         ("interrupted", "", "Interrupted at step 500 of 600."),
