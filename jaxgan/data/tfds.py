@@ -25,6 +25,8 @@ from jaxgan.data.images import (
 from jaxgan.data.source import CHUNK, Request, Source, Streamed, first_line
 from jaxgan.errors import UnknownSplitError, UserError
 
+SOME = 256  # examples that stand for a set whose examples are not all read
+
 
 def prepared(request: Request) -> Source:
     """The split of a prepared image data set, such as `train` or `train[:10%]`.
@@ -49,8 +51,12 @@ def prepared(request: Request) -> Source:
     largest = 0.0
     contents = hashlib.sha256()
     look = bool(label) or (measure and form.size is None) or deep
-    if not look:  # then nothing is read here, and the files stand for what is in them
+    if not look:  # then not all is read here: the sizes of the files and some examples stand for all
         contents.update(reader.files().encode())
+        for example in reader.fetch(
+            (np.arange(min(SOME, len(reader))) * len(reader) // min(SOME, len(reader))).tolist()
+        ):
+            contents.update(hashlib.sha256(example["image"]).digest())
     # One pass over the encoded examples; only pixels of 16 bits are decoded, for the largest of all.
     for start in range(0, len(reader) if look else 0, CHUNK):
         batch = reader.fetch(list(range(start, min(start + CHUNK, len(reader)))))
@@ -138,10 +144,10 @@ class _Reader:
         return len(self._stored)
 
     def files(self) -> str:
-        """The files of the split, with their size and when they were written."""
+        """Describes the files of the split by name and size; a copy of them is described alike."""
         split = self._request.split
-        stats = [(Path(path).name, Path(path).stat()) for path in self._builder.info.splits[split].filepaths]
-        stored = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+        paths = [Path(path) for path in self._builder.info.splits[split].filepaths]
+        stored = [(path.name, path.stat().st_size) for path in paths]
         return repr((self._builder.info.full_name, split, stored))
 
     def fetch(self, numbers: list[int]) -> list[dict[str, Any]]:

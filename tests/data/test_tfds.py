@@ -1,6 +1,8 @@
 """Data sets prepared by TFDS, read without TensorFlow."""
 
 import io
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -181,7 +183,10 @@ def test_tfds_streamed_is_told_apart_by_its_contents(tmp_path, monkeypatch, labe
     monkeypatch.setattr(source_module, "MEMORY_LIMIT", 100)
     for i, name in enumerate(("a", "b")):
         write_tfds(str(tmp_path / name), [pixels(10 * i + j) for j in range(9)], labels)
-    a, again, b = (
-        load("tfds", name="tiny", data_dir=str(tmp_path / name), image_size=10).examples.identity for name in "aab"
+    for file in shutil.copytree(tmp_path / "a", tmp_path / "copy").rglob("*"):
+        os.utime(file, (0, 0))
+    a, again, b, copy = (
+        load("tfds", name="tiny", data_dir=str(tmp_path / name), image_size=10).examples.identity
+        for name in ("a", "a", "b", "copy")
     )
-    assert a == again != b
+    assert a == again == copy != b
