@@ -21,7 +21,8 @@ import ast
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from absl import app, flags, logging
@@ -299,7 +300,7 @@ def console() -> None:
     logging.set_verbosity(logging.WARNING)
     # An error that a background thread logs with its traceback is raised here too, and told in one sentence.
     logging.get_absl_logger().addFilter(_not_raised_too)
-    sys.unraisablehook = _not_closed_loops
+    sys.unraisablehook = partial(_not_closed_loops, sys.unraisablehook)
     sys.modules["__main__"].__doc__ = __doc__  # for --help, also where the script's own module is another
     for flag in FLAGS.get_key_flags_for_module(sys.modules[__name__]):
         FLAGS.register_key_flag_for_module(sys.argv[0], flag)
@@ -337,10 +338,10 @@ def _told(error: BaseException) -> tuple[int, str]:
     return 0, ""
 
 
-def _not_closed_loops(unraisable: Any) -> None:
+def _not_closed_loops(otherwise: Callable[[Any], Any], unraisable: Any) -> None:
     """Passes over what the checkpoint library's threads leave after an error that was told."""
     if "Event loop is closed" not in str(unraisable.exc_value):
-        sys.__unraisablehook__(unraisable)
+        otherwise(unraisable)
 
 
 def _not_raised_too(record) -> bool:

@@ -67,6 +67,7 @@ def command(monkeypatch, capfd, root, tmp_path):
 
     monkeypatch.chdir(root)
     monkeypatch.setattr(sys.modules["__main__"], "__doc__", None)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # as it is put back afterwards
     monkeypatch.setattr("jaxgan.devices.cpu.use_cpu_devices", lambda *arguments: None)  # JAX runs already
 
     def run(*arguments: str):

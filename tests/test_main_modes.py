@@ -22,7 +22,7 @@ def test_command_trains_resumes_refuses_and_samples(command, tmp_path):
     before = contents()
 
     code, _, err = command(*FLAGS, "--config.loss.name=hinge")
-    assert code == 2 and err.endswith("another --workdir:\n  loss.name: 'non_saturating' -> 'hinge'\n")
+    assert code == 2 and err.endswith("by train.init_from:\n  loss.name: 'non_saturating' -> 'hinge'\n")
     for arguments, sentence in (
         (["--out=x.jpg"], "must end in .png"),
         ([], "--out is missing"),
@@ -70,6 +70,28 @@ def test_command_trains_resumes_refuses_and_samples(command, tmp_path):
     code, out, err = command("--mode=evaluate", "--workdir=", *data, f"--folder={tmp_path / 'each'}")
     assert code == 0 and "2 generated against 1,437 of embedded/digits" in out
     assert (run / "evaluation.jsonl").read_text() == line
+
+
+def test_command_finds_a_module_of_the_users_own_where_it_is_named(command, tmp_path):
+    own, page = "--discriminator=support.loops:Small", tmp_path / "run" / "report.html"
+    train = [
+        *FLAGS[:6],
+        "--config.train.num_steps=1",
+        "--config.train.sample_every=0",
+        "--config.monitor.preflight=False",
+    ]
+    assert command(*train, own)[0] == 0
+    sentence = "was trained with your own discriminator, 'support.loops:Small': pass discriminator=, or"
+    for arguments in (train, ["--mode=sample", f"--out={tmp_path / 'x.png'}"], ["--mode=evaluate"]):
+        code, _, err = command(*arguments)
+        assert code == 2 and sentence in err and "--discriminator=package.module:Class" in err
+    assert command("--mode=report")[0] == 0
+    assert "was trained with your own discriminator" in page.read_text()
+    assert command("--mode=sample", f"--out={tmp_path / 'x.png'}", own)[0] == 0
+    assert command("--mode=report", own)[0] == 0
+    assert "was trained with your own discriminator" not in page.read_text()
+    code, _, err = command("--mode=sample", f"--out={tmp_path / 'x.png'}", "--discriminator=support.loops:Smal")
+    assert code == 2 and "Did you mean 'Small'?" in err
 
 
 @pytest.mark.parametrize(("flags", "label"), [([], None), (["--label=7"], "7"), (["--label=a cat"], "a cat")])
@@ -122,9 +144,9 @@ def test_command_says_where_a_run_that_was_rolled_back_goes_on(command, monkeypa
     record = {
         "format": 1,
         "config": {},
-        "example": {},
+        "example": {"source": "embedded/digits", "shape": [8, 8, 1], "num_examples": 9, "crc32": 0},
         "environment": {},
-        "intervention": {"attempt": 1, "changes": {}},
+        "intervention": {"attempt": 1, "kind": "imbalance", "step": 2, "from_step": 0, "changes": {}},
     }
     (run / "attempt_1" / "config.json").write_text(json.dumps(record))
     code, out, _ = command(f"--mode={flags[0]}", *flags[1:])
