@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jaxgan.config.config import Config, defaults
     from jaxgan.errors import Interrupted, NonFiniteError, UserError
+    from jaxgan.evaluation.diagnose import diagnose
     from jaxgan.evaluation.evaluate import evaluate, score_folder
-    from jaxgan.monitor.doctor import diagnose
     from jaxgan.reporting import report
     from jaxgan.sampling.sampler import Sampler, load
     from jaxgan.steps import d_step, g_step, sample, train_step
@@ -29,7 +29,7 @@ _HOMES = {
     "build": "jaxgan.steps.gan",
     "d_step": "jaxgan.steps",
     "defaults": "jaxgan.config.config",
-    "diagnose": "jaxgan.monitor.doctor",
+    "diagnose": "jaxgan.evaluation.diagnose",
     "evaluate": "jaxgan.evaluation.evaluate",
     "g_step": "jaxgan.steps",
     "init": "jaxgan.steps.gan",
