@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS ?= dev
 
-.PHONY: setup demo test test-quick test-optimized test-release lint docs parity bench accelerator-check techniques \
+.PHONY: setup demo test test-quick test-optimized test-release fuzz lint docs parity bench accelerator-check techniques \
 	ablation torch clean
 
 setup: $(VENV)/.$(EXTRAS)
@@ -33,6 +33,10 @@ test-optimized: setup
 # How the doctor's thresholds and the experiments were made: before a release.
 test-release: setup
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m release
+
+# 2,000 configurations, 500 damaged workdirs and 300 inputs: each is accepted, or refused in words.
+fuzz: setup
+	JAXGAN_FUZZ=1 JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 $(BIN)/python -m pytest -q -s tests/fuzz
 
 lint: setup
 	$(BIN)/ruff format --check .
