@@ -8,7 +8,7 @@ import tempfile
 
 # Four devices on any machine; `devices.cpu.use_cpu_devices` says why they need that many threads.
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["PJRT_NPROC"] = "16"
+os.environ["PJRT_NPROC"] = "32"
 # What one test has compiled serves all others, in the workers and in the processes that tests start too.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jaxgan_compiled_")

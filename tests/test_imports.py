@@ -131,3 +131,20 @@ def test_help_is_light():
     assert found == "[]"
     assert code == 0, output
     assert "--config" in output and "--workdir" in output
+
+
+def test_no_module_changes_the_environment_when_it_is_imported():
+    """JAX itself does when it is imported, so it is imported before."""
+    modules = ["jaxgan", *(f"jaxgan.{'.'.join(file.relative_to(PACKAGE).with_suffix('').parts)}" for file in FILES)]
+    modules = [name.removesuffix(".__init__") for name in modules]
+    script = f"""
+import importlib, os
+import jax
+before = dict(os.environ)
+for name in {modules}:
+    importlib.import_module(name)
+    assert dict(os.environ) == before, name
+print(len(before))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

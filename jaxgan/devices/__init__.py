@@ -1,1 +1,1 @@
-"""Maps work over devices, and joins what the devices computed."""
+"""Maps work over devices and averages what they compute."""

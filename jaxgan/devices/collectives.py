@@ -1,4 +1,4 @@
-"""Means over the devices of a map, in as few collectives as there are types."""
+"""Averages over the devices of a map, in one collective for each type."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from jax import lax
 
 
 def synchronize(tree, axis_name: str | None):
-    """The tree's mean over the devices, leaves of one type in one collective: many small ones cost a meeting each.
+    """Averages a tree over the devices, all leaves of a type in one collective, because each makes the devices wait.
 
-    Integers, such as a counter of a caller's own module, have no mean of their type: the largest is taken.
+    Of integers, such as a counter in a caller's own module, it takes the largest, since their mean may be no integer.
     """
     if axis_name is None:
         return tree
@@ -29,6 +29,8 @@ def synchronize(tree, axis_name: str | None):
 
 
 def global_mean(axis_name: str | None) -> Callable[..., jax.Array]:
-    """`jnp.mean(x, axis)` over the global batch. It can stand inside of a loss: averaging the devices' gradients then
-    gives the gradient of the mean."""
+    """Returns `jnp.mean(x, axis)` over the global batch.
+
+    It can stand inside of a loss: the mean of the devices' gradients is then the gradient of the global mean.
+    """
     return lambda x, axis=None: synchronize(jnp.mean(x, axis), axis_name)

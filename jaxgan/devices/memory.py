@@ -9,11 +9,11 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of malloc.h
 
 
 def keep_memory() -> None:
-    """Tells glibc's malloc to keep what is freed: it returns blocks over 32 MB to the system, and a step that asks for
-    them anew pays a fault for every page (18 of 80 ms, measured). Elsewhere this does nothing.
+    """Makes glibc's malloc keep freed memory; with other systems' malloc it does nothing.
 
-    It costs memory: a DCGAN-28 step of 256 images peaks at 1.3 GiB instead of 0.9. A threshold of 32 MiB, where blocks
-    over it are returned still, has that lower peak too, but takes 1.2 to 1.4 times as long.
+    By default it returns blocks over 32 MiB to the system, and a step that asks for them again pays a page fault for
+    each of their pages (18 of 80 ms, measured). Keeping them costs memory: a DCGAN-28 step of 256 images peaks at
+    1.3 GiB instead of 0.9. With a threshold of 32 MiB the peak is as low, but the step takes 1.2 to 1.4 times as long.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt:

@@ -1,4 +1,4 @@
-"""A step's scalars in one array: as arrays of their own, dozens of them would cost the host more than a small step."""
+"""Packs a step's scalars into one array, because dozens of small transfers cost more than a small step."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Array = jax.Array
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Scalars(Mapping[str, np.ndarray]):
-    """What a compiled step returns; on the host a mapping from names, which waits for the step when it is first read.
+    """Holds the scalars that a compiled step returns: on the host, a mapping that waits for the step when first read.
 
     Attributes:
       stacked: f[n] of one step, or f[k, n] of k steps.
-      names: of the scalars, n.
+      names: the n names of the scalars.
     """
 
     stacked: Array
@@ -33,7 +33,7 @@ class Scalars(Mapping[str, np.ndarray]):
         return jax.device_get(self.stacked)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """f[] or f[k]"""
+        """Returns a scalar, f[], or its values in k steps, f[k]."""
         return self.fetched[..., self.names.index(name)]
 
     def __iter__(self) -> Iterator[str]:
@@ -44,7 +44,7 @@ class Scalars(Mapping[str, np.ndarray]):
 
 
 def table(metrics: Mapping[str, Any]) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names and values [k, n] of the scalars of k steps on the host; waits for them."""
+    """Waits for the scalars of k steps and returns their names and their values [k, n] on the host."""
     if isinstance(metrics, Scalars):
         return metrics.names, np.atleast_2d(metrics.fetched)
     columns = {name: np.ravel(value).astype(float) for name, value in sorted(jax.device_get(dict(metrics)).items())}
@@ -52,7 +52,7 @@ def table(metrics: Mapping[str, Any]) -> tuple[tuple[str, ...], np.ndarray]:
 
 
 def packed(step: Callable[..., tuple[Any, Mapping[str, Array]]]) -> Callable[..., tuple[Any, Scalars]]:
-    """`step`, its scalars [] or [k] packed; to be called inside of what gets compiled."""
+    """Wraps a step so that it returns its scalars [] or [k] packed; the wrapped function is the one to compile."""
 
     def run(*args: Any) -> tuple[Any, Scalars]:
         state, metrics = step(*args)

@@ -157,7 +157,15 @@ def largest_divisor(n: int, limit: int) -> int:
 def _fast(dtype: jnp.dtype) -> bool:
     """Whether CPU devices have one core each, and so nothing to lose in the body of a loop: with threads, XLA:CPU runs
     that on one. Narrow floats keep the stock forms, which round less."""
-    return jax.local_device_count("cpu") > 1 and jnp.finfo(dtype).bits >= 32
+    return _cpu_devices() > 1 and jnp.finfo(dtype).bits >= 32
+
+
+def _cpu_devices() -> int:
+    """Number of this process's CPU devices; 0 where JAX was told to do without (JAX_PLATFORMS=cuda or tpu)."""
+    try:
+        return jax.local_device_count("cpu")
+    except RuntimeError:
+        return 0
 
 
 def _filter(x: jax.Array, kernel_shape: tuple[int, ...], stride: int) -> winograd.Form | None:

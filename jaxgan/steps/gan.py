@@ -1,4 +1,4 @@
-"""`GAN`, the frozen bundle of everything static, and `build`, the one place where names become objects."""
+"""Bundles everything static in `GAN`, whose `build` is the only place where names become objects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import optax
 from jaxgan.architectures import ARCHITECTURES
 from jaxgan.architectures.own_modules import check_discriminator, check_generator
 from jaxgan.config.config import Config, OptimConfig
-from jaxgan.errors import UserError
+from jaxgan.errors import UserError, listed
 from jaxgan.monitor.gradients import Layer, layers_of
 from jaxgan.steps.state import AveragedNet, GANState, NetState
 from jaxgan.techniques.augment import Ada, AdaSigns
@@ -128,7 +128,7 @@ class GAN:
 
     @cached_property
     def layers(self) -> dict[str, tuple[Layer, ...]]:
-        """The layers that are watched, of G and of D."""
+        """The layers of G and of D whose scalars are logged."""
         if not self.watch_layers:
             return {"g": (), "d": ()}
         g_inputs, d_inputs = _inputs(self)
@@ -139,17 +139,17 @@ class GAN:
 
     @property
     def reads_real(self) -> bool:
-        """Whether G's loss depends on what D says of real examples."""
+        """Whether G's loss depends on D's output on real examples."""
         return self.loss.relativistic or self.feature_matching
 
     @property
     def input_dim(self) -> int:
-        """How many numbers G makes an example of."""
+        """Length of the generator's input."""
         return self.z_dim + (self.codes.width if self.codes else 0)
 
     @property
     def d_shape(self) -> tuple[int, ...]:
-        """The shape of what D judges."""
+        """The shape of one example that D judges, which packing widens."""
         return (*self.shape[:-1], self.shape[-1] * self.packing)
 
 
@@ -161,7 +161,7 @@ def build(
     discriminator: nn.Module | None = None,
     num_classes: int = 0,
 ) -> GAN:
-    """The `GAN` of a configuration.
+    """Builds the `GAN` of a configuration.
 
     Args:
       config: a valid configuration.
@@ -177,6 +177,15 @@ def build(
     Raises:
       UserError: the architecture cannot make examples of this shape, or not in the range of `model.output`, there
         are no classes to be conditioned on, or a module of the caller's own does not fit.
+
+    >>> import jaxgan
+    >>> config = jaxgan.Config.from_dict({
+    ...     "data": {"source": "synthetic", "name": "ring"},
+    ...     "model": {"architecture": "mlp", "output": "linear", "base_features": 4, "channel_multipliers": (1,)},
+    ... })
+    >>> gan = jaxgan.build(config, shape=(2,))
+    >>> gan.shape, gan.input_dim, gan.order
+    ((2,), 128, 'd_first')
     """
     m, info = config.model, config.infogan
     _check_data(config, shape, num_classes)
@@ -190,10 +199,6 @@ def build(
         generator = g if generator is None else generator
         discriminator = d if discriminator is None else discriminator
     tricks, augment = config.targets, config.augment
-
-    def schedule(o: OptimConfig) -> Callable[[Array], Array]:
-        return lambda step: schedule_factor(o.schedule, step, o.schedule_steps, o.schedule_end)
-
     gan = GAN(
         generator=generator,
         discriminator=discriminator,
@@ -215,8 +220,8 @@ def build(
         d_conditioning=m.d_conditioning,
         g_tx=KINDS[config.g_optim.kind],
         d_tx=KINDS[config.d_optim.kind],
-        g_schedule=schedule(config.g_optim),
-        d_schedule=schedule(config.d_optim),
+        g_schedule=_schedule(config.g_optim),
+        d_schedule=_schedule(config.d_optim),
         shape=tuple(shape),
         z_dim=m.z_dim,
         z_distribution=m.z_distribution,
@@ -235,8 +240,13 @@ def build(
     return gan
 
 
+def _schedule(o: OptimConfig) -> Callable[[Array], Array]:
+    """Returns the function from completed generator updates to a factor of the learning rate."""
+    return lambda step: schedule_factor(o.schedule, step, o.schedule_steps, o.schedule_end)
+
+
 def _check_data(config: Config, shape: tuple[int, ...], num_classes: int) -> None:
-    """Refuses what the configuration asks of examples of another kind."""
+    """Refuses settings that are for examples of another kind."""
     m = config.model
     if m.g_conditioning != "none" and num_classes < 2:
         what = "only one class" if num_classes else "no classes"
@@ -246,15 +256,15 @@ def _check_data(config: Config, shape: tuple[int, ...], num_classes: int) -> Non
             "labels.csv; in an .npz file, the array 'label'; in Python, source=(images, labels))."
         )
     if m.output == "linear" and len(shape) == 3:
-        raise UserError("model.output 'linear' is for points; images need 'tanh' or 'sigmoid'.")
+        raise UserError("model.output 'linear' is for points, but the data are images: set it to 'tanh' or 'sigmoid'.")
     if config.augment.policy and len(shape) != 3:
-        raise UserError(f"augment.policy {config.augment.policy} is for images, but the data are points; set it to ().")
+        raise UserError(f"augment.policy {config.augment.policy} is for images, but the data are points: set it to ().")
 
 
 def _networks(
     config: Config, shape: tuple[int, ...], axis_name: str | None, num_classes: int, codes: Codes | None
 ) -> tuple[nn.Module, nn.Module]:
-    """The generator and the discriminator of the configured architecture."""
+    """Makes the generator and the discriminator of the configured architecture."""
     m = config.model
     architecture = ARCHITECTURES[m.architecture]
     architecture.check(shape, m.channel_multipliers, m.g_kernel_sizes, m.d_kernel_sizes)
@@ -289,7 +299,20 @@ def _networks(
 
 
 def make_hyper(config: Config) -> Hyper:
-    """The configuration's sweepable scalars as arrays."""
+    """Makes arrays of the configuration's scalars that can be swept without compiling anew.
+
+    Under lazy penalties D's constants are those of `optim.lazy_adam`.
+
+    >>> import jaxgan
+    >>> config = jaxgan.Config.from_dict({
+    ...     "data": {"source": "synthetic", "name": "ring"},
+    ...     "model": {"architecture": "mlp", "output": "linear", "base_features": 4, "channel_multipliers": (1,)},
+    ... })
+    >>> hyper = jaxgan.make_hyper(config)
+    >>> faster = hyper.replace(g_optim=hyper.g_optim.replace(learning_rate=2 * hyper.g_optim.learning_rate))
+    >>> [round(float(h.g_optim.learning_rate), 6) for h in (hyper, faster)]
+    [0.0002, 0.0004]
+    """
     scalar = partial(jnp.asarray, dtype=float)
 
     def optim(o: OptimConfig) -> OptimHyper:
@@ -314,10 +337,27 @@ def make_hyper(config: Config) -> Hyper:
 
 
 def init(gan: GAN, key: Array) -> GANState:
-    """A fresh state. Call it inside one `jit`: there no two leaves share a buffer, which donation needs.
+    """Makes a fresh state.
+
+    Call it inside of one `jit`: there no two leaves share a buffer, which donating the state to a step needs.
+
+    Args:
+      gan: static.
+      key: typed key, from which all parameters are drawn.
 
     Raises:
       UserError: a discriminator with batch norm under a penalty, which needs per-example gradients.
+
+    >>> from functools import partial
+    >>> import jax, jaxgan
+    >>> config = jaxgan.Config.from_dict({
+    ...     "data": {"source": "synthetic", "name": "ring"},
+    ...     "model": {"architecture": "mlp", "output": "linear", "base_features": 4, "channel_multipliers": (1,)},
+    ... })
+    >>> gan = jaxgan.build(config, shape=(2,))
+    >>> state = jax.jit(partial(jaxgan.init, gan))(jax.random.key(config.seed))
+    >>> int(state.step), sorted(state.discriminator.params)
+    (0, ['Dense_0', 'Dense_1'])
     """
     g_key, d_key = jax.random.split(key)
     g_inputs, d_inputs = _inputs(gan)
@@ -325,8 +365,9 @@ def init(gan: GAN, key: Array) -> GANState:
     d_variables = dict(gan.discriminator.init(d_key, *d_inputs, train=True))
     if "batch_stats" in d_variables and gan.penalties:
         raise UserError(
-            f"the discriminator has batch norm, which couples the examples of a batch, so the per-example gradients of "
-            f"{', '.join(gan.penalties)} are undefined; switch one of them off."
+            f"the discriminator has batch norm, which mixes the examples of a batch, but {listed(gan.penalties)} needs "
+            "gradients of single examples: take batch norm out of it, or set "
+            f"{' and '.join(f'regularizers.{name}' for name in gan.penalties)} to 0."
         )
     # The optimizer's state does not depend on the constants, so any will do.
     any_hyper = OptimHyper(*(jnp.zeros(()) for _ in range(5)))
@@ -351,7 +392,7 @@ def init(gan: GAN, key: Array) -> GANState:
 
 
 def _inputs(gan: GAN) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    """What G and D can be called with to find out what they are made of; the values do not matter."""
+    """Makes inputs of G and of D from which they can be initialized; the values do not matter."""
     # Two examples, because batch norm of one has no variance, or a group.
     n = max(2, getattr(gan.discriminator, "minibatch_stddev", 0))
     label = (jnp.zeros(n, jnp.int32),) if gan.num_classes else ()

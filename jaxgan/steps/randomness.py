@@ -1,5 +1,7 @@
-"""All randomness of a step: drawn for each example from its number in the *global* batch, so that the number of
-devices and the parts of a batch change nothing."""
+"""Draws all random numbers of a step, for each example from its position in the *global* batch.
+
+So neither the number of devices nor the number of parts of a batch changes them.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +12,21 @@ import jax.numpy as jnp
 
 Array = jax.Array
 
-# What a step's key is split for, by name: a new purpose takes a new number and moves no other stream.
+# The purposes that an update's key is split for. A new purpose takes a new number, which moves no other stream.
 Z, PENALTY, TARGETS, AUGMENT, NOISE = range(5)
-CODES = 2**32 - 1  # of Z's stream, whose other numbers are those of the examples
-# Of AUGMENT and NOISE each kind of example has its own: D's step has real and generated ones, G's step too.
+CODES = 2**32 - 1  # within Z's stream, whose other numbers are the positions of examples
+# AUGMENT and NOISE have a stream for each kind of example: real and generated ones in D's step and in G's.
 D_REAL, D_FAKE, G_REAL, G_FAKE = range(4)
 
 
 class Keys(NamedTuple):
-    """A run's three streams of randomness."""
+    """A run's three streams of randomness.
+
+    Attributes:
+      init: for the first parameters.
+      train: for all steps.
+      sample: for sample grids.
+    """
 
     init: Array
     train: Array
@@ -26,9 +34,9 @@ class Keys(NamedTuple):
 
 
 def seed_keys(seed: int, attempt: int = 0) -> Keys:
-    """The streams of a seed, which is all that is ever kept of them.
+    """Derives the streams of a seed, so that nothing but the seed has to be saved.
 
-    Another attempt at a run has others for its start and its steps; its samples come from the same latents.
+    Another attempt at a run has other streams for its start and its steps; its samples come from the same latents.
     """
     init, train, sample = jax.random.split(jax.random.key(seed), 3)
     if attempt:
@@ -37,23 +45,23 @@ def seed_keys(seed: int, attempt: int = 0) -> Keys:
 
 
 def stream(key: Array, *purpose: int | Array) -> Array:
-    """The key of a purpose."""
+    """Derives the key of a purpose."""
     for number in purpose:
         key = jax.random.fold_in(key, number)
     return key
 
 
 def per_example(key: Array, indices: Array) -> Array:
-    """One key for each example: keys [len(indices)]."""
+    """Derives one key for each example: keys [len(indices)]."""
     return jax.vmap(lambda index: jax.random.fold_in(key, index))(indices)
 
 
 def latents(key: Array, indices: Array, z_dim: int, distribution: str, truncation: float | None = None) -> Array:
-    """One latent per index, each drawn from `fold_in(key, index)`: f32[len(indices), z_dim].
+    """Draws one latent for each index, from `fold_in(key, index)`: f32[len(indices), z_dim].
 
     Args:
       key: one key for all.
-      indices: i32[n]; equal indices give equal latents, whatever stands beside them.
+      indices: i32[n]; equal indices give equal latents, whatever other indices there are.
       z_dim: length of a latent.
       distribution: `normal` N(0, 1) or `uniform` U(-1, 1).
       truncation: keep every coordinate within [-truncation, truncation] by drawing it from the distribution

@@ -1,4 +1,4 @@
-"""The state of a run: one immutable pytree of arrays and nothing else. A checkpoint is this pytree."""
+"""Holds the state of a run: one immutable pytree of arrays and nothing else. A checkpoint is this pytree."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ Stats = dict[str, Any]  # Flax collection name -> nested dict of arrays, all col
 
 @flax.struct.dataclass
 class NetState:
-    """One network: its parameters, its other Flax collections and its optimizer's state."""
+    """Holds one network.
+
+    Attributes:
+      params: its parameters.
+      stats: its other Flax collections, such as `batch_stats` and `spectral_stats`.
+      opt_state: its optimizer's state.
+    """
 
     params: Params
     stats: Stats
@@ -23,26 +29,39 @@ class NetState:
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What Flax's `apply` takes."""
+        """The variables that Flax's `apply` takes."""
         return {"params": self.params, **self.stats}
 
 
 @flax.struct.dataclass
 class AveragedNet:
-    """The generator's exponential moving average: parameters and batch statistics."""
+    """Holds the generator's exponential moving average, of parameters and batch statistics.
+
+    Attributes:
+      params: averaged parameters.
+      stats: averaged batch statistics; other collections as the generator has them.
+    """
 
     params: Params
     stats: Stats
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What Flax's `apply` takes."""
+        """The variables that Flax's `apply` takes."""
         return {"params": self.params, **self.stats}
 
 
 @flax.struct.dataclass
 class GANState:
-    """`step` counts the completed generator updates; `aux` holds what stateful parts carry."""
+    """Holds all that a run carries from step to step.
+
+    Attributes:
+      step: i32[], the number of completed generator updates.
+      generator, discriminator: the networks.
+      ema: the generator's average, best for samples and scores.
+      aux: the state of techniques that have one: `ada_p` and `ada_signs` of ADA, `lecam` of LeCam, `info` of the
+        optimizer of InfoGAN's codes.
+    """
 
     step: Array  # i32[]
     generator: NetState
@@ -52,16 +71,16 @@ class GANState:
 
 
 def ema_update(ema: AveragedNet, net: NetState, step: Array, decay: Array) -> AveragedNet:
-    """avg <- d avg + (1 - d) new, with d = min(decay, (1 + t) / (10 + t)) after t earlier updates.
+    """Updates the average: avg <- d avg + (1 - d) new, with d = min(decay, (1 + t) / (10 + t)) after t updates.
 
-    The warm-up lets the average forget the random start. Batch statistics are averaged like parameters,
-    so that averaged weights never meet the live weights' statistics; other collections are copied.
+    The warm-up lets the average forget the random start. Batch statistics are averaged like parameters, so that
+    averaged weights never meet the statistics of the current ones; other collections are copied.
 
     Args:
       ema: the average so far.
       net: the network just updated.
-      step: i32[], completed updates before this one.
-      decay: f32[], the decay reached in the end; 0 copies the network.
+      step: i32[], the number of updates completed before this one.
+      decay: f32[], reached after the warm-up; 0 copies the network.
     """
     t = jnp.asarray(step, jnp.result_type(decay))  # a quotient of int32s is float32 even where all else is float64
     d = jnp.minimum(decay, (1 + t) / (10 + t))

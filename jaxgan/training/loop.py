@@ -23,7 +23,7 @@ from jaxgan.config.config import Config, as_config
 from jaxgan.config.constraints import check_groups
 from jaxgan.data import Source, as_source, check_range, make_batch, prefetch
 from jaxgan.devices import compilation
-from jaxgan.devices.cpu import check_divisible
+from jaxgan.devices.cpu import check_divisible, collectives_at_once
 from jaxgan.devices.devices import AXIS, Devices, scan_steps
 from jaxgan.devices.packing import packed
 from jaxgan.errors import Interrupted, NonFiniteError, UserError
@@ -158,6 +158,7 @@ def _prepare(
     examples = data.trained
     check_range(examples, config.model.output)
     check_groups(config, len(devices.devices))
+    devices.check_threads(collectives_at_once(config))
     gan = build(config, examples.shape, AXIS, generator, discriminator, len(examples.class_names))
     preflight.check_classes(config, examples)
     return Game(

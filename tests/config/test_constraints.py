@@ -146,7 +146,9 @@ def test_coupled_terms_are_those_in_which_examples_meet(values, terms):
 
 
 def test_build_refuses_conditioning_on_data_without_classes():
-    with pytest.raises(UserError, match=r"g_conditioning is 'concat', but the data have no classes: it must be 'none'"):
+    with pytest.raises(
+        UserError, match=r"g_conditioning is 'concat', but the data have no classes: it must be 'none'"
+    ):
         build(config(**CONDITIONAL), (8, 8, 1))
 
 
@@ -166,6 +168,8 @@ IDLE = {
     "augment.p": dict(augment__p=0.5),
     "augment.ada_target": dict(augment__ada_target=0.5, augment__policy=("cutout",)),
     "augment.ada_kimg": dict(augment__ada_kimg=50.0),
+    "augment.ada_interval": dict(augment__ada_interval=1),
+    "regularizers.before_augmentation": dict(regularizers__before_augmentation=False, regularizers__r1=1.0),
     "monitor.max_attempts": dict(monitor__max_attempts=2),
     "g_optim.schedule_steps": dict(g_optim__schedule_steps=3),
     "d_optim.schedule_end": dict(d_optim__schedule_end=0.1),

@@ -13,12 +13,13 @@ import pytest
 from jax import lax
 
 from jaxgan.config.config import Config
-from jaxgan.devices.cpu import check_divisible
+from jaxgan.devices.cpu import check_divisible, check_threads
 from jaxgan.devices.devices import AXIS, Devices, scan_steps
 from jaxgan.errors import UserError
 from jaxgan.steps import train_step
 from jaxgan.steps.gan import build, init, make_hyper
 from jaxgan.steps.randomness import seed_keys
+from jaxgan.training.loop import train
 
 
 @pytest.mark.parametrize("batch, devices, allowed", [(10, 4, "8 or 12"), (3, 4, "4"), (7, 2, "6 or 8")])
@@ -232,3 +233,59 @@ def test_use_cpu_devices_takes_the_largest_number_that_divides_and_does_not_star
         "flags": "--xla_cpu_multi_thread_eigen=false",
         "threads": 61,
     }
+
+
+STARTED = """
+import json, os, sys
+import jax
+from jaxgan.devices.cpu import has_started, provide_threads, use_cpu_devices
+from jaxgan.errors import UserError
+
+jax.config.update("jax_num_cpu_devices", 3)
+if "first" in sys.argv:
+    jax.devices()
+found = {"started": has_started()}
+provide_threads()
+found["threads"] = os.environ.get("PJRT_NPROC")
+found["devices"] = len(jax.devices())
+for count in (3, 4):
+    try:
+        use_cpu_devices(count, 12)
+    except UserError as error:
+        found["refused"] = str(error)
+found["started after"] = has_started()
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_threads_are_provided_only_while_jax_can_still_start_with_them(first):
+    env = {k: v for k, v in os.environ.items() if k not in ("PJRT_NPROC", "XLA_FLAGS")}
+    argv = [sys.executable, "-c", STARTED, *(["first"] if first else [])]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "started": first,
+        "threads": None if first else "9",  # 4 collectives, in each of which 2 of 3 devices wait, and one more
+        "devices": 3,
+        "refused": "JAX has started with 3 CPU device(s), which cannot become 4 any more: start Python again and call "
+        "use_cpu_devices before anything is computed.",
+        "started after": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("devices", "collectives", "refused"), [(4, 3, False), (4, 4, True), (1, 50, False), (16, 1, False)]
+)
+def test_too_few_threads_for_the_devices_are_refused(devices, collectives, refused, monkeypatch):
+    monkeypatch.setenv("PJRT_NPROC", "10")
+    message = r"JAX has started with 10 threads for \d+ CPU devices, .* PJRT_NPROC=\d+ or"
+    with pytest.raises(UserError, match=message) if refused else nullcontext():
+        check_threads(devices, collectives)
+
+
+def test_training_asks_whether_the_devices_have_enough_threads(tmp_path, monkeypatch):
+    monkeypatch.setenv("PJRT_NPROC", "4")
+    c = {"data": {"image_size": 8}, "model": {"architecture": "mlp"}, "train": {"d_steps_per_g_step": 5}}
+    with pytest.raises(UserError, match=r"JAX has started with 4 threads for 4 CPU devices, .* PJRT_NPROC=25"):
+        train(c, tmp_path)

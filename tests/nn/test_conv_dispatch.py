@@ -121,3 +121,22 @@ def test_accelerators_and_threaded_devices_get_stock_forms(function, monkeypatch
     assert products(function, "cpu", 2, monkeypatch, jnp.bfloat16) == (True, False)
     for platform in ("cuda", "tpu"):
         assert products(function, platform, 2, monkeypatch) == (True, False)
+
+
+@pytest.mark.parametrize("function", [conv, conv_pool, upsample_conv])
+def test_stock_forms_serve_where_jax_has_no_cpu_at_all(function, monkeypatch):
+    """As with JAX_PLATFORMS=cuda, where to ask for CPU devices is an error."""
+
+    def absent(backend):
+        raise RuntimeError(f"Unknown backend: {backend!r} requested, but no platforms that are instances of it.")
+
+    monkeypatch.setattr(jax, "local_device_count", absent)
+    x, kernel = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((2, 8, 8, 32), (3, 3, 32, 32)))
+    program = jax.export.export(jax.jit(lambda *args: function(*args)), platforms=["cuda"])(x, kernel)
+    text = program.mlir_module()
+    assert "stablehlo.convolution" in text and "stablehlo.dot_general" not in text
+
+
+def test_jax_itself_raises_what_is_caught_where_it_has_no_cpu():
+    with pytest.raises(RuntimeError, match="backend"):
+        jax.local_device_count("cuda")  # as absent here as the CPU is where only accelerators are allowed

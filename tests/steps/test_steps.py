@@ -309,6 +309,8 @@ def test_devices_may_be_mapped_by_shard_map_too():
         ({"model__d_batch_norm": True}, 4),
         ({"loss__name": "relativistic_average"}, 4),
         ({"train__d_steps_per_g_step": 5}, 8),
+        ({"train__accumulate": 4}, 13),  # D's examples, G's, and D's batch norm of real examples, each in 4 parts
+        ({"train__accumulate": 4, "regularizers__r1": 1.0, "regularizers__interval": 2}, 17),
     ],
     ids=str,
 )
