@@ -148,6 +148,11 @@ class GAN:
         return self.z_dim + (self.codes.width if self.codes else 0)
 
     @property
+    def group(self) -> int:
+        """Number of successive examples that D compares with each other, by packing or minibatch standard deviation."""
+        return max(self.packing, getattr(self.discriminator, "minibatch_stddev", 0), 1)
+
+    @property
     def d_shape(self) -> tuple[int, ...]:
         """The shape of one example that D judges, which packing widens."""
         return (*self.shape[:-1], self.shape[-1] * self.packing)

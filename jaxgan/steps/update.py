@@ -43,20 +43,22 @@ def gradients(gan: GAN, loss: Callable, params: Params, moving: Any, update: Upd
 
 def over_batch(gan: GAN, part: Callable, moving: Any, update: Update) -> tuple[Params, Any, dict]:
     """Calls `part` on each part of the batch (see `in_parts`) and averages what comes of it over the devices."""
-    return synchronize(in_parts(gan.accumulate, part, moving, update), gan.axis_name)
+    return synchronize(in_parts(gan.accumulate, part, moving, update, gan.group), gan.axis_name)
 
 
-def in_parts(m: int, part: Callable, moving: Any, update: Update) -> tuple[Params, Any, dict]:
+def in_parts(m: int, part: Callable, moving: Any, update: Update, group: int = 1) -> tuple[Params, Any, dict]:
     """Calls `part(moving, update, first) -> (gradients, moving, metrics)` on each of m parts of a batch.
 
     What moves passes from part to part. Gradients and metrics are averaged, so that they are those of the whole batch
-    wherever its examples do not meet (no batch norm).
+    wherever its examples do not meet (no batch norm). Part i holds every m-th group of examples from the i-th on, which
+    are the same examples of the global batch on any number of devices.
 
     Args:
       m: number of parts; with 1, `part` is called with all examples.
       part: the function. `first` is True for the first part: u and v of spectral norm move once per update.
       moving: before the first part.
       update: its examples have leaves [n, ...], of which each part gets n / m; all else is the same in each part.
+      group: number of successive examples that stay together.
 
     Returns:
       As `part` does.
@@ -67,7 +69,11 @@ def in_parts(m: int, part: Callable, moving: Any, update: Update) -> tuple[Param
     def of(examples: Examples) -> Update:
         return dataclasses.replace(update, examples=examples)
 
-    parts = jax.tree.map(lambda x: x.reshape(m, len(x) // m, *x.shape[1:]), update.examples)
+    def split(x: Array) -> Array:
+        groups = x.reshape(-1, m, group, *x.shape[1:])
+        return jnp.swapaxes(groups, 0, 1).reshape(m, len(x) // m, *x.shape[1:])
+
+    parts = jax.tree.map(split, update.examples)
     first, rest = (jax.tree.map(lambda x, i=i: x[i], parts) for i in (0, slice(1, None)))
     grads, moving, metrics = part(moving, of(first), True)
 

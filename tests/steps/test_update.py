@@ -38,6 +38,27 @@ def test_parts_average_gradients_and_metrics_and_pass_statistics_on(m, key):
     assert seen[0] and not any(seen[1:])
 
 
+@pytest.mark.parametrize("group", [1, 2])
+def test_parts_are_the_same_examples_of_the_batch_on_any_number_of_devices(group, key):
+    """Each of c devices holds a slice of the batch; what their i-th parts hold together does not depend on c."""
+
+    def parts(indices):
+        seen = []
+
+        def part(moving, update, first):
+            seen.append(update.examples.indices)
+            return (), (), ()
+
+        with jax.disable_jit():
+            in_parts(2, part, (), Update(Examples(None, None, None, indices), key, None, None), group)
+        return [set(map(int, x)) for x in seen]
+
+    whole = parts(jnp.arange(16))
+    halves = [parts(x) for x in jnp.split(jnp.arange(16), 2)]
+    assert [a | b for a, b in zip(*halves, strict=True)] == whole and len(whole[0] & whole[1]) == 0
+    assert all(i ^ 1 in half for half in whole for i in half) == (group == 2)
+
+
 def wide(tree):
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.float64) if x.dtype == jnp.float32 else x, tree)
 
@@ -126,7 +147,7 @@ class Square(nn.Module):
 
 @pytest.mark.parametrize("step", [d_step, g_step])
 def test_parts_are_generated_alone_in_both_networks_steps(step, key):
-    """Batch norm of G sees one part at a time: the examples of part i are those of a pass over that part alone."""
+    """Batch norm of G sees one part at a time: the examples of a part are those of a pass over that part alone."""
     gan, state, hyper = game(small(train__accumulate=4, loss__name="wasserstein"), discriminator=Square())
     batch = first(batches(1))
     _, metrics = jax.jit(partial(step, gan))(state, batch, key, hyper)
@@ -135,7 +156,7 @@ def test_parts_are_generated_alone_in_both_networks_steps(step, key):
     def mean_logit(z):
         return float(jnp.square(generate(gan, g.params, g.stats, z, None).images).mean())
 
-    alone = np.mean([mean_logit(z) for z in examples.z.reshape(4, 2, -1)])
+    alone = np.mean([mean_logit(z) for z in (examples.z[i::4] for i in range(4))])
     found = metrics["logits/fake"] if step is d_step else -metrics["loss/g"]
     assert_allclose(found, alone, rtol=1e-5)
     assert abs(alone - mean_logit(examples.z)) > 1e-3
