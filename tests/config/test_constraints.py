@@ -146,9 +146,7 @@ def test_coupled_terms_are_those_in_which_examples_meet(values, terms):
 
 
 def test_build_refuses_conditioning_on_data_without_classes():
-    with pytest.raises(
-        UserError, match=r"g_conditioning is 'concat', but the data have no classes: it must be 'none'"
-    ):
+    with pytest.raises(UserError, match=r"g_conditioning is 'concat', but the data have no classes: it must be 'none'"):
         build(config(**CONDITIONAL), (8, 8, 1))
 
 
