@@ -153,8 +153,10 @@ def sample(workdir: str) -> int:
     """Draws samples from the run in `workdir`, for `--mode=sample`."""
     if not FLAGS.out:
         raise UserError("--out is missing: name FILE.png for one grid or DIR/ for one file per image.")
+    from jaxgan.devices.compilation import use_cache
     from jaxgan.sampling.sampler import load
 
+    use_cache()
     out = os.path.expanduser(FLAGS.out)
     say_where_it_went_on(workdir)
     sampler = load(workdir, checkpoint=FLAGS.checkpoint, **own_modules())
@@ -177,6 +179,9 @@ def evaluate(workdir: str | None) -> int:
     from jaxgan.evaluation.reference import BLOCK
 
     use_cpu_devices(FLAGS.cpu_devices, BLOCK)
+    from jaxgan.devices.compilation import use_cache
+
+    use_cache()
     from jaxgan.evaluation import evaluate as scoring
 
     if workdir:

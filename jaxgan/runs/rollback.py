@@ -1,4 +1,4 @@
-"""What follows a problem: the run ends, or goes on from its best checkpoint in a directory inside of its own."""
+"""Rolls a run back after a problem: it goes on from its best checkpoint, in a directory inside of its own."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from jaxgan.runs import score_log
 from jaxgan.runs.checkpoints import Checkpoints, reaches_back
 from jaxgan.runs.directory import INTERVENTION
 
-# What is changed, by the kind of finding; nothing that alters the state's structure, or that has to be compiled anew.
-# Learning rates are halved, and eps raised to EPS. docs/doctor.md says on whose advice. Kinds that are not here are no
-# problem ever, or come from the data or from a fault, which no learning rate cures.
+# The keys that are changed after each kind of finding: learning rates are halved, eps is raised to EPS. docs/doctor.md
+# says on whose advice. None of them changes the structure of the state, or needs the step compiled again. Kinds that
+# are missing here are never problems, or come from the data or from a fault, which no learning rate cures.
 BOTH = ("g_optim.learning_rate", "d_optim.learning_rate")
 CHANGES: dict[str, tuple[str, ...]] = {
     "non_finite": (*BOTH, "g_optim.eps", "d_optim.eps"),
@@ -38,12 +38,12 @@ EPS = 1e-6
 
 
 class Attempt(NamedTuple):
-    """A run, which is the one that was asked for or goes on where that was rolled back.
+    """One attempt at a run: the run as the user asked for it, or one that goes on where that was rolled back.
 
     Attributes:
-      workdir: its own.
-      config: its own.
-      number: how often it was rolled back before; part of the key of its steps and of the order of its data.
+      workdir: the directory of this attempt.
+      config: the configuration of this attempt.
+      number: number of rollbacks before it; its randomness and the order of its data depend on it.
     """
 
     workdir: Path
@@ -52,11 +52,11 @@ class Attempt(NamedTuple):
 
 
 def newest(workdir: Path, config: Config) -> Attempt:
-    """The attempt at which a run goes on.
+    """Finds the attempt with which a run goes on.
 
     Args:
-      workdir: of the run as it was first asked for.
-      config: of that run; later ones have their own changes besides.
+      workdir: the directory of the run as the user asked for it.
+      config: the configuration of that run; later attempts have their own changes besides.
     """
     number = _number(workdir)
     while (child := child_of(workdir)) is not None:
@@ -67,14 +67,14 @@ def newest(workdir: Path, config: Config) -> Attempt:
 
 
 def child_of(workdir: Path) -> Path | None:
-    """Where a run goes on that was rolled back; None: it was not."""
+    """Finds the directory where a run goes on that was rolled back; None: it was not."""
     number = _number(workdir) + 1
     child = _place(workdir, number)
     return child if child.is_dir() and _number(child) == number else None
 
 
 def went_on(workdir: Path) -> str:
-    """A sentence that says where a run goes on that was rolled back; empty: it was not."""
+    """Says in a sentence where a run goes on that was rolled back; empty: it was not."""
     place = workdir
     while (child := child_of(place)) is not None:
         place = child
@@ -82,7 +82,7 @@ def went_on(workdir: Path) -> str:
 
 
 def intervention(workdir: Path) -> dict[str, Any]:
-    """What was changed in a run that goes on where another was rolled back; empty for any other run."""
+    """Reads what was changed in a run that goes on where another was rolled back; empty for any other run."""
     if not (workdir / "config.json").exists():
         return {}
     return workdirs.read(workdir).get(INTERVENTION, {})
@@ -127,12 +127,16 @@ def rank(attempt: Attempt) -> tuple[str, str] | None:
 def roll_back(attempt: Attempt, problem: Finding, rank: tuple[str, str] | None, target: Any) -> Attempt:
     """Makes the next attempt: its directory, with a changed configuration and the checkpoint that it starts from.
 
-    All of it is there at once or nothing, so that a run that is killed meanwhile comes here again.
+    The directory appears whole or not at all, so that a run that is killed meanwhile is rolled back when it is resumed.
 
     Args:
-      attempt: with the problem; no process writes to its directory.
-      rank: as for `Checkpoints`, of the score by which its best checkpoint is found.
+      attempt: the one with the problem; no process writes to its directory.
+      problem: the finding that decides what is changed and which checkpoints are too late.
+      rank: as for `Checkpoints`: the score by which the best checkpoint is found.
       target: as for `Checkpoints.restore`.
+
+    Raises:
+      UserError: the new directory is taken, or the disk is full.
     """
     changes = _changes(attempt.config, problem.kind)
     config = _changed(attempt.config, {key: new for key, (_, new) in changes.items()})
@@ -161,17 +165,17 @@ def roll_back(attempt: Attempt, problem: Finding, rank: tuple[str, str] | None, 
     except OSError:
         if not place.exists():  # then it is the disk that fails
             raise
-        raise UserError(f"{place} is no attempt of this run and stands in the way: move it.") from None
+        raise UserError(f"{place} is not an attempt of this run and stands in the way: move it elsewhere.") from None
     return Attempt(place, config, number)
 
 
 def spread(config: Config) -> int:
-    """How many steps lie between the checkpoints of which some stay to roll back to; 0: none do."""
+    """Gives the number of steps between the checkpoints of which some stay to roll back to; 0: none stay."""
     return (config.train.checkpoint_every or config.eval.every) if config.monitor.on_finding == "roll_back" else 0
 
 
 def sentence(record: Mapping[str, Any]) -> str:
-    """An intervention to be read."""
+    """Writes an intervention as a sentence."""
     changes = ", ".join(f"{key} {new:g} in place of {old:g}" for key, (old, new) in record["changes"].items())
     return (
         f"Attempt {record['attempt']}: from step {record['from_step']} on with another order of the data"
@@ -180,11 +184,11 @@ def sentence(record: Mapping[str, Any]) -> str:
 
 
 def _origin(attempt: Attempt, problem: Finding, rank: tuple[str, str] | None, target: Any) -> int | None:
-    """The step of the best checkpoint, or of the newest from before the problem; None: there is none that is whole."""
+    """Finds the step of the best checkpoint, or of the newest one before the problem; None: none of them is whole."""
     checkpoints = Checkpoints(attempt.workdir)
     try:
         best, steps = checkpoints.best(*rank) if rank else None, checkpoints.steps()
-        # Not those that an interruption has left: the run that nobody interrupted has none of them.
+        # Checkpoints that an interruption left do not count, because an uninterrupted run does not have them.
         every = spread(attempt.config)
         before = [step for step in steps if step < problem.step and reaches_back(step, steps[-1], every)]
         for step in [*([] if best is None else [best]), *reversed(before)]:
@@ -201,13 +205,13 @@ def _origin(attempt: Attempt, problem: Finding, rank: tuple[str, str] | None, ta
 def _copy(checkpoint: Path, place: Path) -> None:
     try:
         shutil.copytree(checkpoint, place)
-    except shutil.Error as error:  # of all files together, as texts
+    except shutil.Error as error:  # it lists the files that failed
         shutil.rmtree(place, ignore_errors=True)
         raise UserError(f"{checkpoint} cannot be copied to {place}: {error.args[0][0][2]}.") from None
 
 
 def _changes(config: Config, kind: str) -> dict[str, list[float]]:
-    """By key, the value before and after."""
+    """Decides the changes after a kind of problem: by key, the value before and after."""
     changes = {}
     for key in CHANGES[kind]:
         section, name = key.split(".")

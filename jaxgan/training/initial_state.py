@@ -1,4 +1,4 @@
-"""How a run gets its first state: from its checkpoint, from nothing, or with another run's weights."""
+"""Makes the state that a run begins with: from its checkpoint, fresh, or with another run's weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import jax
 
 from jaxgan.config.config import Config
 from jaxgan.devices.devices import Devices
-from jaxgan.errors import UserError
+from jaxgan.errors import UserError, shown
 from jaxgan.runs.checkpoints import Checkpoints
 from jaxgan.sampling.sampler import restore_last
 from jaxgan.steps.gan import GAN, init
@@ -23,7 +23,7 @@ from jaxgan.steps.state import GANState, NetState
 def first_state(
     gan: GAN, devices: Devices, keys: Keys, donor: GANState | None, checkpoints: Checkpoints, run: Path
 ) -> GANState:
-    """The newest whole checkpoint, or else a fresh state, with the donor's weights where there is one."""
+    """Restores the newest whole checkpoint, or else makes a fresh state, with the donor's weights if there is one."""
     make = partial(init, gan, keys.init)
     restored = checkpoints.restore(devices.abstract(jax.eval_shape(make)), repair=True)
     if restored is not None:
@@ -45,9 +45,13 @@ def find_donor(
     generator: nn.Module | None,
     discriminator: nn.Module | None,
 ) -> GANState | None:
-    """The last state of the run that this one is to start from, whose networks must be the same as ours.
+    """Restores the last state of the run whose weights this one starts from, `train.init_from`.
 
-    None: this run has a checkpoint of its own, or is to start from none.
+    Returns:
+      The state; None where this run has a checkpoint of its own, or starts from no other run.
+
+    Raises:
+      UserError: there is no such run, or its networks are not the same as ours.
     """
     workdir = config.train.init_from
     if not workdir or any(path.name.isdigit() for path in run.glob("checkpoints/*")):
@@ -63,14 +67,14 @@ def find_donor(
     for name in sorted({*ours, *theirs}):
         if ours.get(name) != theirs.get(name):
             raise UserError(
-                f"train.init_from {workdir} has other networks: {name} is {theirs.get(name, 'absent')} there "
-                f"and {ours.get(name, 'absent')} here."
+                f"train.init_from {shown(workdir)} has other networks: {name} is {theirs.get(name, 'absent')} there "
+                f"and {ours.get(name, 'absent')} here. Give this run that one's section model, or leave init_from out."
             )
     return donor
 
 
 def _take_weights(state: GANState, donor: GANState) -> GANState:
-    """This state with another's weights and statistics; optimizers and step start anew."""
+    """Puts another state's weights and statistics into this one; optimizers and step start anew."""
 
     def take(ours: NetState, theirs: NetState) -> NetState:
         return dataclasses.replace(ours, params=theirs.params, stats=theirs.stats)

@@ -1,4 +1,4 @@
-"""A look at settings, data and both networks before the first step. It changes nothing of the training."""
+"""Looks at settings, data and both networks before the first step, which changes nothing of the training."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from jaxgan.steps.state import GANState
 
 FILE = "preflight.json"
 WITHOUT_EFFECT = "key_without_effect"  # the kind of the one remark that needs no numbers
-SEED = 0  # of the latents, and of which examples are looked at: no draw of the training's is used
-EXAMPLES, STREAMED = 4096, 256  # that are looked at, at most; fewer where they have to be read from disk
-VALUES = 2**24  # of all of them together, at most
-BATCH = 32  # examples of each kind that pass through the networks, about
-PRINTED = ("warning", "problem")  # what is only to be known is in the file, and in the report
+SEED = 0  # of the latents, and of the choice of examples; the training draws its own
+EXAMPLES, STREAMED = 4096, 256  # most examples looked at: those in memory, and those read from disk
+VALUES = 2**24  # most values in all these examples together
+BATCH = 32  # about as many examples of each kind pass through the networks
+PRINTED = ("warning", "problem")  # other remarks are in the file and in the report only
 
 
 def preflight(
     config, gan: GAN, state: GANState, source: Source | np.ndarray | tuple, devices: int | None = None
 ) -> list[Remark]:
-    """What is off with settings, data, batches and networks, each in a sentence; an empty list where nothing is.
+    """Lists what is off with settings, data, batches and networks, each in a sentence; an empty list: nothing is.
 
     Args:
-      config: of the run, as `train` takes it.
+      config: the run's configuration, as `train` takes it.
       gan, state: built from it; the state is neither changed nor donated.
-      source: what it is to be trained on, as `train` takes it.
-      devices: how many share a batch; None: all there are, if the game is mapped over them.
+      source: the training examples, as `train` takes them.
+      devices: number of devices that share a batch; None: all there are, if the game is mapped over them.
 
     Raises:
       UserError: examples or networks that training would refuse too.
@@ -55,10 +55,10 @@ def preflight(
 
 
 def facts(config, gan: GAN, state: GANState, source: Source | np.ndarray | tuple, devices: int | None = None) -> Facts:
-    """The numbers that `preflight` judges, by their names in `monitor.preflight.facts`; arguments as there.
+    """Measures the numbers that `preflight` judges, by their names in `monitor.preflight.measurements`.
 
-    The scale of the networks is not looked at where another run's weights are taken over (`train.init_from`), nor that
-    of the logits where they have no level.
+    Arguments are those of `preflight`. The networks are not measured where another run's weights are taken over
+    (`train.init_from`), nor the logits where a loss gives them no level.
     """
     config, source = as_config(config), as_source(source)
     devices = devices or (jax.device_count() if gan.axis_name else 1)
@@ -84,7 +84,7 @@ def _remarks(config: Config, known: Facts) -> list[Remark]:
 
 
 def _some(source: Source) -> np.ndarray:
-    """Examples by a fixed permutation, so that what is stored in some order is seen from all over."""
+    """Reads examples by a fixed permutation, because a data set may be stored in the order of its classes."""
     most = EXAMPLES if isinstance(source.examples, np.ndarray) else STREAMED
     most = max(1, min(most, VALUES // int(np.prod(source.shape))))
     return source.read(np.sort(permutation(len(source), SEED)[:most]))
@@ -105,7 +105,7 @@ def _batches(config: Config, gan: GAN, state: GANState, examples: int, devices: 
 
 
 def _outputs(config: Config, gan: GAN, state: GANState, source: Source) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """G's examples f[N, ...], and D's logits f[M] of real examples and of those, in training mode."""
+    """Computes, in training mode, examples f[N, ...] of G, and D's logits f[M] of real and of generated ones."""
     group = gan.packing * max(1, config.model.minibatch_stddev)
     n = group * max(1, min(BATCH, config.train.batch_size) // group)
     batch = make_batch(source, 0, seed=SEED, batch_size=n, output=config.model.output)
@@ -118,7 +118,7 @@ def _outputs(config: Config, gan: GAN, state: GANState, source: Source) -> tuple
 
 
 def _compiled(gan: GAN, f: Callable[..., jax.Array], variables: dict[str, Any], x: Any) -> Callable[..., np.ndarray]:
-    """`f(gan, variables, x)` for arguments like these, on one device."""
+    """Compiles `f(gan, variables, x)` for arguments like these, on one device."""
 
     def batched(x: Any) -> Any:  # batch norm's mean over devices is then over an axis of one
         return jax.tree.map(lambda x: x[None], x)
@@ -132,7 +132,7 @@ def _compiled(gan: GAN, f: Callable[..., jax.Array], variables: dict[str, Any], 
 
 
 def _examples(gan: GAN, variables: dict[str, Any], x: tuple[jax.Array, jax.Array | None]) -> jax.Array:
-    """G's examples of these numbers and labels; the statistics that the pass moves are dropped."""
+    """Generates the examples with these numbers and labels; the statistics that the pass moves are dropped."""
     indices, label = x
     z = g_inputs(gan, seed_keys(SEED).train, indices)
     mutable = [name for name in variables if name != "params"]
@@ -141,7 +141,7 @@ def _examples(gan: GAN, variables: dict[str, Any], x: tuple[jax.Array, jax.Array
 
 
 def _logits(gan: GAN, variables: dict[str, Any], x: tuple[jax.Array, jax.Array | None]) -> jax.Array:
-    """D's logits of examples with these labels."""
+    """Computes D's logits of examples with these labels."""
     examples, label = x
     stats = {name: value for name, value in variables.items() if name != "params"}
     packed = pack(examples, gan.packing)

@@ -15,6 +15,7 @@ from jaxgan.evaluation.scorer import Scorer
 from jaxgan.monitor.curves import read_metrics
 from jaxgan.runs.checkpoints import Checkpoints
 from jaxgan.sampling.sampler import load
+from jaxgan.training import pictures
 from jaxgan.training.loop import train
 
 
@@ -41,6 +42,24 @@ def test_the_best_checkpoint_stays_when_a_run_goes_on_without_scores(run, tmp_pa
     train(tiny(eval__every=0, train__num_steps=8), tmp_path / "run")
     found = values(run[0])
     assert load(tmp_path / "run", checkpoint="best").step == min(found, key=found.get)
+
+
+def test_pictures_do_not_wait_for_the_network_of_the_scores(tmp_path, monkeypatch):
+    order = []
+    real = reference_module.random_network
+    monkeypatch.setattr(reference_module, "random_network", lambda *a, **k: order.append("network") or real(*a, **k))
+    monkeypatch.setattr(pictures, "save_png", lambda path, image: order.append(path.name))
+    train(tiny(train__sample_every=1, train__num_steps=2, eval__every=2), tmp_path)
+    assert order.index("network") > order.index("step_00000001.png") > order.index("step_00000000.png")
+
+
+def test_what_cannot_be_scored_is_refused_before_the_workdir_is_touched(tmp_path):
+    images = np.zeros((20, 8, 8, 1), np.uint8)
+    for labels, sentence in ((None, "has no labels"), (np.zeros(20, int), "of class 0 only|one class")):
+        source = images if labels is None else (images, labels)
+        with pytest.raises(UserError, match=sentence):
+            train(tiny(eval__features="classifier"), tmp_path / "run", source=source)
+        assert not (tmp_path / "run").exists()
 
 
 def test_scores_do_not_change_the_training(run, tmp_path):

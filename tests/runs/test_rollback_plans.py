@@ -96,7 +96,7 @@ def test_a_directory_that_is_no_attempt_is_none_and_is_not_overwritten(tmp_path)
     attempt = recorded(tmp_path / "run", {10: None}, None)
     recorded(attempt.workdir / "attempt_1", {}, None)
     assert newest(attempt.workdir, attempt.config) == attempt
-    with pytest.raises(UserError, match="attempt_1 is no attempt of this run and stands in the way"):
+    with pytest.raises(UserError, match="attempt_1 is not an attempt of this run and stands in the way"):
         roll_back(attempt, finding(), None, TARGET)
     assert "intervention" not in json.loads((attempt.workdir / "attempt_1" / "config.json").read_bytes())
 

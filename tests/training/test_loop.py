@@ -1,9 +1,11 @@
 """The loop as a function call: exactness, interruption, what it writes."""
 
 import dataclasses
+import inspect
 import json
 import shutil
 import signal
+import textwrap
 import threading
 
 import jax
@@ -223,6 +225,22 @@ def test_train_resumes_after_its_folder_has_moved(tmp_path, tiny_digits):
     (tmp_path / "here").rename(tmp_path / "there")
     state = train(tiny(**options, data__data_dir=str(tmp_path / "there"), train__num_steps=3), tmp_path / "run")
     assert int(state.step) == 3
+
+
+def test_the_example_of_train_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = inspect.getdoc(train).partition("::\n")[2].partition("Args:")[0]
+    names = {}
+    exec(textwrap.dedent(lines), names)
+    assert int(names["state"].step) == 10 and names["generated"].shape == (4, 8, 8, 1)
+
+
+def test_train_says_what_it_trains_on_and_waits_for(whole, tmp_path, capsys):
+    train(tiny(train__num_steps=1), tmp_path)
+    out = capsys.readouterr().out
+    line = json.loads((tmp_path / "preflight.json").read_bytes())["data"]
+    assert line.splitlines() == [line] and line in out.splitlines() and "50 used" in line
+    assert "compiling the step" in out and "compiled in" in out
 
 
 def test_train_profiles_on_request(tmp_path):
