@@ -10,6 +10,8 @@ from benchmarks.experiments.techniques import data_of
 from jaxgan.metrics.modes import count_modes
 from jaxgan.monitor.doctor import RULES
 
+pytestmark = pytest.mark.release
+
 ROWS = BROKEN | HEALTHY | UNSEEN_BROKEN | UNSEEN_HEALTHY
 
 

@@ -11,6 +11,8 @@ from jaxgan.config.config import as_config, load_file
 from jaxgan.errors import UserError
 from jaxgan.metrics.modes import ModeCount
 
+pytestmark = pytest.mark.release
+
 
 @pytest.mark.parametrize("name", articles.NAMES)
 def test_every_variant_is_a_configuration_of_digits(name):

@@ -10,7 +10,6 @@ import sys
 from jaxgan.main import console
 from jaxgan.runs.writers import JsonlWriter
 
-number, at_step = map(int, sys.argv[1:3])
 write = JsonlWriter.write_scalars
 
 
@@ -21,6 +20,7 @@ def write_and_signal(self, step, scalars):
 
 
 if __name__ == "__main__":
+    number, at_step = map(int, sys.argv[1:3])
     JsonlWriter.write_scalars = write_and_signal
     sys.argv[1:3] = []
     console()
