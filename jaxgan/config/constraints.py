@@ -1,4 +1,4 @@
-"""Checks of what a configuration combines: each refusal one sentence that says why, and what to change."""
+"""Checks combinations of keys. Each refusal says in one sentence why they do not fit, and which key to set."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from jaxgan.errors import UserError
 
 
 def check_architecture(data: DataConfig, model: ModelConfig, train: TrainConfig) -> None:
-    """Refuses networks that cannot make such data, and batch norm of one example, which for D is a pack."""
+    """Refuses networks that cannot make such data, and batch norm over a single example (for D: a single pack)."""
     from jaxgan.architectures import ARCHITECTURES
 
     if data.source == "synthetic":
         if model.architecture != "mlp":
-            raise UserError(f"model.architecture {model.architecture!r} makes images; synthetic points need 'mlp'.")
+            raise UserError(
+                f"model.architecture {model.architecture!r} makes images, but synthetic data are points: set it to mlp."
+            )
         if model.output != "linear":
-            raise UserError(f"model.output {model.output!r} is bounded; synthetic points need 'linear'.")
+            raise UserError(
+                f"model.output {model.output!r} is bounded, but synthetic points are not: set it to 'linear'."
+            )
     size = data.form.size
     if size and data.source != "synthetic":
         # Channels come from the source; build() checks again with the real shape.
@@ -31,28 +35,28 @@ def check_architecture(data: DataConfig, model: ModelConfig, train: TrainConfig)
             model.g_kernel_sizes,
             model.d_kernel_sizes,
         )
-    # Its moments are those of the whole batch, over all devices, or of one part where gradients accumulate.
+    # Batch norm takes its moments over the whole batch on all devices, or over one part where gradients accumulate.
     examples = train.batch_size // train.accumulate
     packed = model.d_batch_norm and examples // model.packing < 2
     if packed or (model.g_batch_norm and examples < 2):
         groups = {"train.accumulate": train.accumulate, "model.packing": model.packing if examples > 1 else 1}
         of = " and ".join([f"is {train.batch_size}", *(f"{key} {n}" for key, n in groups.items() if n > 1)])
         what = f"packs of {model.packing} examples" if groups["model.packing"] > 1 else "examples"
-        raise UserError(f"train.batch_size {of}: batch norm needs at least 2 {what} at once.")
+        raise UserError(f"train.batch_size {of}: batch norm needs at least 2 {what} at once; raise train.batch_size.")
 
 
 def check_regularizers(model: ModelConfig, loss: LossConfig, regularizers: RegularizersConfig) -> None:
-    """Refuses penalties and constraints that the model undoes or makes undefined, and a G without a loss."""
+    """Refuses penalties that batch norm makes undefined, clipping that spectral norm undoes, and a G without a loss."""
     penalties = regularizers.gradient_penalties
     if model.d_batch_norm and penalties:
         raise UserError(
-            "model.d_batch_norm couples the examples of a batch, so the per-example gradients of"
-            f" {_keys('regularizers', penalties)} are undefined; switch one of them off."
+            "model.d_batch_norm couples the examples of a batch, so the per-example gradients of "
+            f"{_keys('regularizers', penalties)} are undefined: set model.d_batch_norm to False, or the penalty to 0."
         )
     if regularizers.clip and model.d_spectral_norm:
         raise UserError(
-            f"regularizers.clip is {regularizers.clip}, but model.d_spectral_norm divides the scale of D's weights out"
-            " again, so that clipping them constrains nothing; set clip to 0 or d_spectral_norm to False."
+            f"regularizers.clip is {regularizers.clip}, but model.d_spectral_norm divides D's weights by their scale, "
+            "so that clipping them constrains nothing: set regularizers.clip to 0, or model.d_spectral_norm to False."
         )
     classes = model.d_conditioning == "auxiliary" and loss.class_weight
     if not (loss.g_adversarial_weight or regularizers.feature_matching or classes):
@@ -63,7 +67,7 @@ def check_regularizers(model: ModelConfig, loss: LossConfig, regularizers: Regul
 
 
 def check_targets(loss: LossConfig, targets: TargetsConfig) -> None:
-    """Refuses tricks with labels for losses that have none."""
+    """Refuses tricks with target labels for losses without targets."""
     from jaxgan.techniques.losses import LOSSES
 
     if LOSSES[loss.name].term is not None:
@@ -71,57 +75,56 @@ def check_targets(loss: LossConfig, targets: TargetsConfig) -> None:
     having = ", ".join(name for name, other in LOSSES.items() if other.term)
     if targets.label_tricks:
         raise UserError(
-            f"{_keys('targets', targets.label_tricks)} would move the target labels 1 and 0, but loss.name"
-            f" {loss.name!r} has none, it compares the logits themselves; losses with targets are {having}."
+            f"{_keys('targets', targets.label_tricks)} would move the target labels 1 and 0, but loss.name "
+            f"{loss.name!r} has none, because it compares the logits themselves: set loss.name to one of {having}."
         )
     if targets.traced and not targets.instance_noise_steps:
         raise UserError(
-            f"targets.traced is True, but there is no trick to keep: loss.name {loss.name!r} has no target labels, and"
-            f" targets.instance_noise_steps is 0; losses with targets are {having}."
+            f"targets.traced is True, but there is no trick to keep: loss.name {loss.name!r} has no target labels, and "
+            f"targets.instance_noise_steps is 0. Set targets.traced to False, or loss.name to one of {having}."
         )
 
 
 def check_augment(data: DataConfig, loss: LossConfig, augment: AugmentConfig) -> None:
-    """Refuses augmentation of points, and its adaptation where D's sign says nothing."""
+    """Refuses augmentation of points, and adaptive augmentation where the sign of D's logits means nothing."""
     from jaxgan.techniques.losses import LOSSES
 
     if augment.policy and data.source == "synthetic":
-        raise UserError(f"augment.policy {augment.policy} is for images, but synthetic data are points; set it to ().")
+        raise UserError(f"augment.policy {augment.policy} is for images, but synthetic data are points: set it to ().")
     if augment.ada and LOSSES[loss.name].boundary is None:
         having = ", ".join(name for name, other in LOSSES.items() if other.boundary is not None)
         raise UserError(
-            "augment.ada reads from the sign of D's logits whether D overfits, but with loss.name"
-            f" {loss.name!r} only differences of logits mean something; losses with a sign are {having}."
+            "augment.ada reads from the sign of D's logits whether D overfits, but with loss.name "
+            f"{loss.name!r} only differences of logits have a meaning: set loss.name to one of {having}."
         )
 
 
 def check_conditioning(model: ModelConfig, loss: LossConfig, targets: TargetsConfig) -> None:
-    """Refuses the weight of a class loss that is not there, and what the cross entropy over classes and "generated"
-    leaves no place for."""
+    """Refuses the weight of a missing class loss, and losses and tricks that do not fit D's 'class_fake' head."""
     if loss.class_weight != LossConfig.class_weight and model.d_conditioning != "auxiliary":
         raise UserError(
-            f"loss.class_weight is {loss.class_weight}, but only model.d_conditioning 'auxiliary' has a class loss to "
-            f"weigh: leave it at {LossConfig.class_weight}."
+            f"loss.class_weight is {loss.class_weight}, but only model.d_conditioning 'auxiliary' has a class loss: "
+            f"leave it at {LossConfig.class_weight}, or set model.d_conditioning."
         )
     if model.d_conditioning != "class_fake":
         return
     if loss.name != "non_saturating":
         raise UserError(
             f"loss.name is {loss.name!r}, but with model.d_conditioning 'class_fake' the loss is the cross entropy "
-            "over all classes and 'generated': leave it at 'non_saturating', whose place it takes."
+            "over all classes and 'generated', which takes the place of 'non_saturating': leave loss.name at that."
         )
     if targets.label_tricks or targets.traced:
         names = _keys("targets", targets.label_tricks or ("traced",))
         raise UserError(
             f"{names} would move the targets 1 and 0, but with model.d_conditioning 'class_fake' the targets are "
-            "classes."
+            "classes: leave them out, or set model.d_conditioning to another value."
         )
 
 
 def check_eval(data: DataConfig, model: ModelConfig, evaluation: EvalConfig) -> None:
-    """Refuses the accuracy of classes that nothing was made for, or that no network tells apart.
+    """Refuses class accuracy without a conditional generator or a classifier.
 
-    Of a run with evaluations, also what `check_scores` does.
+    For a run with evaluations, also refuses what `check_scores` does.
     """
     if evaluation.every:
         check_scores(data, model, evaluation)
@@ -129,28 +132,28 @@ def check_eval(data: DataConfig, model: ModelConfig, evaluation: EvalConfig) -> 
         return
     if model.g_conditioning == "none":
         raise UserError(
-            "eval.metrics has 'class_accuracy', but an unconditional generator is asked for no class: leave it out, or "
+            "eval.metrics has 'class_accuracy', but the generator is unconditional: leave it out, or "
             "set model.g_conditioning and model.d_conditioning."
         )
     if evaluation.features != "classifier" or data.source == "synthetic":
         raise UserError(
             f"eval.metrics has 'class_accuracy', but eval.features is {evaluation.features!r} and data.source "
-            f"{data.source!r}: the classes are those of eval.features 'classifier', of images."
+            f"{data.source!r}: it needs eval.features 'classifier' and images, so leave it out."
         )
 
 
 def check_scores(data: DataConfig, model: ModelConfig, evaluation: EvalConfig, folder: bool = False) -> None:
-    """Refuses scores that cannot be computed, of a run's generator or else of a folder of images."""
+    """Refuses scores that cannot be computed for a run's generator, or for a folder of images."""
     e = evaluation
     if not e.metrics:
-        raise UserError("eval.metrics is empty, so that there is nothing to compute: name some.")
+        raise UserError("eval.metrics is empty, so that there is nothing to compute: name some scores, such as fd,kid.")
     if data.source == "synthetic":
         check_points(e.metrics, f"data.source {data.source!r}")
     if e.num_real:
         check_number(e.metrics, e.num_real, "eval.num_real")
     if folder and "class_accuracy" in e.metrics:
         raise UserError(
-            "eval.metrics has 'class_accuracy', but images of a folder were made for no class: leave it out."
+            "eval.metrics has 'class_accuracy', but images of a folder have no class that was asked for: leave it out."
         )
     if folder:
         return
@@ -160,7 +163,7 @@ def check_scores(data: DataConfig, model: ModelConfig, evaluation: EvalConfig, f
 
 
 def check_number(metrics: tuple[str, ...], number: int, what: str) -> None:
-    """Refuses fewer examples than a metric needs."""
+    """Refuses fewer examples than a score needs."""
     from jaxgan.metrics import METRICS
 
     for name in metrics:
@@ -169,30 +172,30 @@ def check_number(metrics: tuple[str, ...], number: int, what: str) -> None:
 
 
 def check_points(metrics: tuple[str, ...], what: str) -> None:
-    """Refuses metrics of logits for points, which are compared as they are."""
+    """Refuses scores that read a classifier's logits for points, which are compared as they are."""
     from jaxgan.metrics import METRICS
 
     for name in metrics:
         if name in METRICS and "logits" in METRICS[name].needs:
             raise UserError(
-                f"eval.metrics has {name!r}, which a network sees in images, but {what} is points: leave it out."
+                f"eval.metrics has {name!r}, which a network reads off images, but {what} is points: leave it out."
             )
 
 
 def check_parts(config) -> None:
-    """Refuses groups of examples that the batch does not hold evenly, and what needs the whole batch at once."""
+    """Refuses groups that do not divide the batch, and accumulated gradients of losses that need the whole batch."""
     model, train, regularizers = config.model, config.train, config.regularizers
     check_groups(config, 1)
     coupled = coupled_terms(config)
     if train.accumulate > 1 and coupled:
         raise UserError(
             f"train.accumulate is {train.accumulate}, but {' and '.join(coupled)} "
-            f"need{'' if len(coupled) > 1 else 's'} the whole batch at once: set it to 1."
+            f"need{'' if len(coupled) > 1 else 's'} the whole batch at once: set train.accumulate to 1."
         )
     if regularizers.interval > 1 and train.steps_per_call > 1:
         raise UserError(
             f"regularizers.interval is {regularizers.interval} and train.steps_per_call {train.steps_per_call}: which "
-            "steps have the penalty is decided between calls, so set one of them to 1."
+            "steps have the penalty is decided between compiled calls, so set one of them to 1."
         )
     for key, every in (
         ("eval.every", config.eval.every),
@@ -203,17 +206,17 @@ def check_parts(config) -> None:
     if model.packing > 1 and model.minibatch_stddev:
         raise UserError(
             f"model.packing is {model.packing} and model.minibatch_stddev {model.minibatch_stddev}: both let D compare "
-            "examples; use one of them."
+            "examples, so set model.packing to 1 or model.minibatch_stddev to 0."
         )
     if model.packing > 1 and config.infogan.on:
         raise UserError(
-            f"model.packing is {model.packing}: codes cannot be read from examples judged as one; set it to 1, or"
-            " infogan.categorical to () and infogan.continuous to 0."
+            f"model.packing is {model.packing}: codes cannot be read from examples judged as one. Set it to 1, or "
+            "infogan.categorical to () and infogan.continuous to 0."
         )
 
 
 def check_groups(config, devices: int) -> None:
-    """Refuses a batch whose share of each device, in each part of it, does not divide into D's groups of examples."""
+    """Refuses a batch that devices, accumulated parts and D's groups of examples do not divide evenly."""
     train, named = config.train, _groups(config)
     unit = devices * math.prod(named.values())
     if train.batch_size % unit:
@@ -223,7 +226,7 @@ def check_groups(config, devices: int) -> None:
 
 
 def groups_in_batch(config) -> int:
-    """How many equal groups of examples the batch has, none of which may be divided among devices."""
+    """Returns the number of equal groups in the batch, none of which may be divided among devices."""
     return config.train.batch_size // math.prod(_groups(config).values())
 
 
@@ -234,7 +237,7 @@ def _groups(config) -> dict[str, int]:
 
 
 def coupled_terms(config) -> list[str]:
-    """The parts of the losses in which the examples of the whole batch meet, so that devices have to."""
+    """Names the parts of the losses that compare examples of the whole batch, so that devices must exchange them."""
     from jaxgan.techniques.losses import LOSSES
 
     there = [f"loss.name {config.loss.name!r}"] if LOSSES[config.loss.name].coupled else []
@@ -243,9 +246,9 @@ def coupled_terms(config) -> list[str]:
 
 
 def without_effect(config) -> Iterator[str]:
-    """Sentences about keys that were changed though nothing reads them: who set them believes that they do something.
+    """Yields a sentence for each key that was changed although nothing reads it.
 
-    They are no reason to refuse a run, so that one key can be swept over configurations of which not all have it.
+    Such keys are no reason to refuse a run: one key may be swept over configurations of which not all read it.
     """
     for key, (is_read, why) in _readers(config).items():
         section, _, name = key.partition(".")

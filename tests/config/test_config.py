@@ -165,7 +165,7 @@ WRONG = [
     (dict(train__profile_at=9998), r"train.profile_at is 9998: its 5 steps .*num_steps, 10000"),
     (dict(train__profile_at=9990, train__steps_per_call=10), r"train.profile_at is 9990: its 20 steps .*10000"),
     (dict(data__image_size=30), r"'dcgan' cannot make examples of shape 30x30x1: .*28, 32, 64, 128"),
-    (dict(data__source="synthetic", data__name="ring"), r"synthetic points need 'mlp'"),
+    (dict(data__source="synthetic", data__name="ring"), r"synthetic data are points: set it to mlp"),
     (dict(data__source="synthetic", data__name="ring", model__architecture="mlp"), r"'tanh' is bounded"),
     (dict(data__source="folder", data__name=""), r"data.source 'folder' needs .*: set data.data_dir"),
     (dict(data__name=""), r"data.name is empty"),
