@@ -128,26 +128,26 @@ def penalize_d(
 
 
 class Moving(NamedTuple):
-    """What an update of D moves besides its parameters, from one part of a batch to the next."""
+    """Holds what an update of D moves besides its parameters, from one part of a batch to the next."""
 
     stats: Stats
     averages: LeCamAverages | None
 
 
 def _fake(gan: GAN, state: GANState, update: Update, generated: Generated | None) -> Array:
-    """The generated examples of an update, or of a part of it."""
+    """Returns the generated examples of an update, or of a part of it."""
     return (generated or generate_for(gan, state, update.examples)).images
 
 
 def _next_d(gan: GAN, state: GANState, update: Update, grads: Params, stats: Stats) -> NetState:
-    """The discriminator after one optimizer step, within its clipping range."""
+    """Takes D's optimizer step, and clips its parameters where the game does."""
     factor = gan.d_schedule(update.step)
     d = update_net(gan.d_tx, update.hyper.d_optim, factor, state.discriminator, grads, stats)
     return dataclasses.replace(d, params=clip_params(d.params, update.hyper.clip)) if gan.clip else d
 
 
 def _next_ada(gan: GAN, ada: Ada, update: Update, aux: dict[str, Any], sign: Array) -> dict[str, Any]:
-    """ADA's probability after one more minibatch, with the signs counted since the probability last changed."""
+    """Counts one more minibatch's mean sign for ADA, and moves its probability where that is due."""
     p, target, kimg = aux["ada_p"], jnp.asarray(ada.target, float), jnp.asarray(ada.kimg, float)
     examples = len(update.examples.real) * (lax.psum(1, gan.axis_name) if gan.axis_name else 1)
     if ada.interval == 1:
@@ -179,7 +179,7 @@ def d_objective(gan: GAN, update: Update, real: DOutput, fake: DOutput) -> Objec
 
 
 def _adversarial(gan: GAN, update: Update, real: DOutput, fake: DOutput) -> tuple[Array, tuple[Array, Array] | None]:
-    """The adversarial loss, and the parts that real and generated examples add to it where they can be told apart."""
+    """Computes the adversarial loss, and the terms of real and of generated examples where it is their sum."""
     examples = update.examples
     if gan.d_conditioning == "class_fake":
         terms = classes.class_fake_d(real.heads["class_fake"], fake.heads["class_fake"], examples.label)
@@ -228,7 +228,7 @@ def penalties(gan: GAN, state: GANState, update: Update, params: Params, stats: 
 
 
 def _accuracies(gan: GAN, hyper: Hyper, real: DOutput, fake: DOutput) -> Metrics:
-    """The shares of real and of generated examples that D takes for what they are, and the sign that ADA reads."""
+    """Measures which shares of real and of generated examples D takes for what they are, and the sign that ADA reads."""
     if gan.loss.boundary is None:
         return {}
     sides = [jnp.sign(out.logits - gan.loss.boundary) for out in (real, fake)]
