@@ -228,7 +228,7 @@ def penalties(gan: GAN, state: GANState, update: Update, params: Params, stats: 
 
 
 def _accuracies(gan: GAN, hyper: Hyper, real: DOutput, fake: DOutput) -> Metrics:
-    """Measures which shares of real and of generated examples D takes for what they are, and the sign that ADA reads."""
+    """Measures the shares of real and of generated examples that D tells rightly, and the sign that ADA reads."""
     if gan.loss.boundary is None:
         return {}
     sides = [jnp.sign(out.logits - gan.loss.boundary) for out in (real, fake)]
