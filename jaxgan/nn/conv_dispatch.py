@@ -150,18 +150,21 @@ def _scattered(g: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def largest_divisor(n: int, limit: int) -> int:
-    """The largest divisor of n that is at most `limit`, and at least 1."""
+    """Returns the largest divisor of n that is at most `limit`, or 1."""
     return max(d for d in range(1, max(1, min(n, limit)) + 1) if n % d == 0)
 
 
 def _fast(dtype: jnp.dtype) -> bool:
-    """Whether CPU devices have one core each, and so nothing to lose in the body of a loop: with threads, XLA:CPU runs
-    that on one. Narrow floats keep the stock forms, which round less."""
+    """Returns whether the faster forms may be used: CPU devices have one core each, and floats at least 32 bits.
+
+    The faster forms have loops, whose body XLA:CPU runs on one thread only. Narrower floats keep the stock forms, which
+    have smaller rounding errors.
+    """
     return _cpu_devices() > 1 and jnp.finfo(dtype).bits >= 32
 
 
 def _cpu_devices() -> int:
-    """Number of this process's CPU devices; 0 where JAX was told to do without (JAX_PLATFORMS=cuda or tpu)."""
+    """Returns the number of this process's CPU devices, 0 if JAX may not use them (JAX_PLATFORMS=cuda or tpu)."""
     try:
         return jax.local_device_count("cpu")
     except RuntimeError:
@@ -169,7 +172,7 @@ def _cpu_devices() -> int:
 
 
 def _filter(x: jax.Array, kernel_shape: tuple[int, ...], stride: int) -> winograd.Form | None:
-    """The form of minimal filtering that serves this convolution, if one does."""
+    """Returns the form of minimal filtering for this convolution, or None if the stock form is better."""
     if stride == 1:
         return winograd.PLAIN if _worthwhile(x, kernel_shape) else None
     even = x.shape[1] % 2 == 0 and x.shape[2] % 2 == 0
@@ -181,5 +184,5 @@ def _worthwhile(x: jax.Array, kernel_shape: tuple[int, ...], kernel_size: int = 
 
 
 def _on_cpu(fast: Callable[..., jax.Array], stock: Callable[..., jax.Array], *args: jax.Array) -> jax.Array:
-    """Chosen when the program is lowered, so that one exported for an accelerator carries its form."""
+    """Chooses a form when the program is lowered, so that a program exported for an accelerator has the stock form."""
     return lax.platform_dependent(*args, cpu=fast, default=stock)
