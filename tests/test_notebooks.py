@@ -1,5 +1,6 @@
 """The notebooks run from their first cell to the last, and are stored as a reader should get them."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+import jaxgan
 from jaxgan.config.config import KEYS, SECTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,6 +93,13 @@ def test_everything_named_exists(path):
         assert (ROOT / file).is_file()
     for file in re.findall(r"\((\w+\.ipynb)\)", text(path)):
         assert (ROOT / "colab" / file).is_file()
+
+
+@by_name
+def test_public_names_are_taken_from_the_package_itself(path):
+    for module, names in re.findall(r"^from (jaxgan\.[\w.]+) import ([\w, ]+)$", text(path), re.MULTILINE):
+        for name in names.split(", "):
+            assert getattr(importlib.import_module(module), name) is not getattr(jaxgan, name, None), name
 
 
 @by_name

@@ -16,7 +16,7 @@ import optax
 
 from jaxgan.architectures import ARCHITECTURES
 from jaxgan.architectures.own_modules import check_discriminator, check_generator
-from jaxgan.config.config import Config, OptimConfig
+from jaxgan.config.config import Config, OptimConfig, as_config
 from jaxgan.errors import UserError, listed
 from jaxgan.monitor.gradients import Layer, layers_of
 from jaxgan.steps.state import AveragedNet, GANState, NetState
@@ -159,7 +159,7 @@ class GAN:
 
 
 def build(
-    config: Config,
+    config,
     shape: tuple[int, ...],
     axis_name: str | None = None,
     generator: nn.Module | None = None,
@@ -169,7 +169,7 @@ def build(
     """Builds the `GAN` of a configuration.
 
     Args:
-      config: a valid configuration.
+      config: a `Config`, a `ConfigDict` from `jaxgan.defaults()`, or nested dictionaries.
       shape: of one example, (H, W, C) or (features,).
       axis_name: name of the mapped device axis, or None to call the steps outside of any map.
       generator, discriminator: the caller's own Linen modules in place of the architecture's, called as
@@ -192,6 +192,7 @@ def build(
     >>> gan.shape, gan.input_dim, gan.order
     ((2,), 128, 'd_first')
     """
+    config = as_config(config)
     m, info = config.model, config.infogan
     _check_data(config, shape, num_classes)
     num_classes = num_classes if m.g_conditioning != "none" else 0
@@ -303,10 +304,10 @@ def _networks(
     return generator, discriminator
 
 
-def make_hyper(config: Config) -> Hyper:
+def make_hyper(config) -> Hyper:
     """Makes arrays of the configuration's scalars that can be swept without compiling anew.
 
-    Under lazy penalties D's constants are those of `optim.lazy_adam`.
+    `config` is what `build` takes. Under lazy penalties D's constants are those of `optim.lazy_adam`.
 
     >>> import jaxgan
     >>> config = jaxgan.Config.from_dict({
@@ -318,6 +319,7 @@ def make_hyper(config: Config) -> Hyper:
     >>> [round(float(h.g_optim.learning_rate), 6) for h in (hyper, faster)]
     [0.0002, 0.0004]
     """
+    config = as_config(config)
     scalar = partial(jnp.asarray, dtype=float)
 
     def optim(o: OptimConfig) -> OptimHyper:
