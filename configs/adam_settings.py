@@ -1,11 +1,11 @@
-"""Adam's settings A to F, figure 4 of "Training GANs the right way", under spectral norm: the argument is which.
+"""Adam's settings A to F under spectral norm, figure 4 of "Training GANs the right way"; the argument chooses one.
 
-They are those of https://arxiv.org/abs/1802.05957, table 1, and bring their number of D steps along.
+The settings are those of https://arxiv.org/abs/1802.05957, table 1, each with its number of D steps.
 
 Command: python -m jaxgan.main --config=configs/adam_settings.py:C --workdir=runs/adam_c
 Result: by `python -m benchmarks.experiments.articles`, seed 0, 2,000 samples, the classifier of the digits; 1 to 3
 minutes on one core. fd of A to F: 14.8, 17.4, 14.1, 8.7, 8.3, 18.7; recall 0.58, 0.43, 0.55, 0.78, 0.77, 0.46. A, D
-and E take five D steps for each of G. F (b1 0.9) is the one whose D gets ahead: its loss is 0.76, those of the others
+and E take five D steps for each G step. Only with F (b1 0.9) does D get ahead: its loss is 0.76, with the others it is
 1.13 to 1.25.
 """
 

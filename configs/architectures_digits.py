@@ -1,4 +1,4 @@
-"""The residual architectures at their smallest, on digits: the argument is which.
+"""The smallest forms of the residual architectures, on digits; the argument chooses one.
 
 Command: python -m jaxgan.main --config=configs/architectures_digits.py:sngan_resnet --workdir=runs/sngan_resnet
 Result: by `python -m benchmarks.experiments.articles`, seed 0, 2,000 samples, the classifier of the digits:

@@ -1,9 +1,9 @@
 """CIFAR-10 by BigGAN, with the settings of its first author's program (https://github.com/ajbrock/BigGAN-PyTorch).
 
-Batch 50, 4 D steps, Adam 2e-4 with (0, 0.999), 500 epochs of D, average of 0.9999. Departures: three of the paper's
-ways, which its script for CIFAR-10 leaves out (orthogonal initialization in place of N(0, 0.02), z split over the
-blocks, one embedding of the class for all of them), and an average that begins at once where its own waits for 1,000
-steps.
+Batch 50, 4 D steps, Adam 2e-4 with (0, 0.999), 500 epochs of D, average of 0.9999. Departures: three choices of
+the paper that the program's script for CIFAR-10 leaves out (orthogonal initialization in place of N(0, 0.02), z split
+over the blocks, one class embedding for all blocks), and an average that begins at once, where the program's waits for
+1,000 steps.
 Published FID: 14.73 (https://arxiv.org/abs/1809.11096); 4.16 by StudioGAN, 50,000 samples
 (https://github.com/POSTECH-CVLab/PyTorch-StudioGAN).
 

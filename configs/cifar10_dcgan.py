@@ -1,4 +1,4 @@
-"""CIFAR-10 by DCGAN with its paper's settings (https://arxiv.org/abs/1511.06434, section 4), for which it gives no FID.
+"""CIFAR-10 by DCGAN with its paper's settings (https://arxiv.org/abs/1511.06434, section 4); the paper gives no FID.
 
 Published FID: 48.29, 50,000 samples against the training split, by StudioGAN's own DCGAN (200,000 steps of 64;
 https://github.com/POSTECH-CVLab/PyTorch-StudioGAN).

@@ -1,8 +1,8 @@
 """CIFAR-10 by R3GAN, class-conditional (https://arxiv.org/abs/2501.05441), after its program's settings.
 
 Batch 512, z 64, width 768, gamma 0.05, rates from 2e-4 to 5e-5 along a cosine over 20 million images, an average with a
-half-life of 5 million. Departures: gamma (theirs falls to 0.005) and b2 (theirs grows from 0.9 to 0.99) stay as they
-are; DiffAugment where theirs is ADA's pipeline with a probability that grows to 0.55.
+half-life of 5 million. Departures: gamma and b2 are constant (the program's fall to 0.005 and
+grow from 0.9 to 0.99); DiffAugment where theirs is ADA's pipeline with a probability that grows to 0.55.
 Published FID: 1.96, 50,000 samples against the training split; the authors trained for 4 days on 8 L40.
 
 Command: python -m jaxgan.main --config=configs/cifar10_r3gan.py --workdir=runs/c --config.data.data_dir=DIR

@@ -1,7 +1,7 @@
 """CIFAR-10 by SNGAN's ResNet: `unconditional`, or with a `projection` discriminator (cGAN).
 
 Settings of the authors' program, https://github.com/pfnet-research/sngan_projection, configs/sn_cifar10*.yml.
-Departure: there G's updates see 128 generated examples, here 64 as D's.
+Departure: G's updates see 64 generated examples, as D's do; the program's see 128.
 Published FID, unconditional: 21.7 (https://arxiv.org/abs/1802.05957, of 5,000 samples), 16.77 (Mimicry, of 50,000
 against the training split, 100,000 updates); projection: 10.84 (Mimicry, https://github.com/kwotsin/mimicry).
 

@@ -1,8 +1,8 @@
 """CIFAR-10 by WGAN-GP with its paper's ResNet settings (https://arxiv.org/abs/1704.00028, appendix).
 
-Departures from its program: two networks that are both 128 wide, where here the generator's width is twice
-base_features, and D's is 64; D's mean over the last maps, here their sum; 128 images in G's batch, here 64; noise on
-real images of one step of brightness, here none.
+Departures from its program: D is 64 wide and G twice base_features, where the program has 128 for both; D sums over the
+last maps, where the program averages; G's batch has 64 images, where the program's has 128; real images have no noise,
+where the program adds one step of brightness.
 Published FID: 22.29, 50,000 samples against the training split, by Mimicry (https://github.com/kwotsin/mimicry).
 
 Command: python -m jaxgan.main --config=configs/cifar10_wgan_gp.py --workdir=runs/c --config.data.data_dir=DIR

@@ -1,6 +1,6 @@
 """Constraints and penalties on D; `none` against `spectral_norm` is figure 3 of "Training GANs the right way".
 
-There D's loss falls towards 0 while G's grows, where D is unconstrained; look at curves.png of both.
+In that figure an unconstrained D's loss falls towards 0 while G's grows: compare curves.png of both runs.
 
 Command: python -m jaxgan.main --config=configs/constraints_digits.py:spectral_norm --workdir=runs/spectral_norm
 Result: by `python -m benchmarks.experiments.articles`, seed 0: `none` fd 14.9, precision 0.31, recall 0.49;
@@ -12,7 +12,7 @@ yet run.
 from jaxgan import defaults
 from jaxgan.config.fields import one_of
 
-# Of `regularizers`, with the loss that the paper had.
+# Keys of `regularizers`, with the loss that each penalty's paper used.
 PENALTIES = {
     "clip": ("wasserstein", {"clip": 0.01}),
     "wgan_gp": ("wasserstein", {"wgan_gp": 10.0}),

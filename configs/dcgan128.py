@@ -1,7 +1,7 @@
-"""A DCGAN of 128 px images in a folder, with the settings of an article that made Japanese woodblock prints by them.
+"""DCGAN for 128 px images in a folder, with the settings of an article that generates Japanese woodblock prints.
 
 z and batch of 128, five layers of 64 to 1,024 channels, sigmoid output, cross entropy, Adam 2e-4 with (0.5, 0.999),
-pictures of the same 64 latents every 1,000 steps. The article trains for 25 epochs: set train.num_steps to
+a grid of the same 64 latents every 1,000 steps. The article trains for 25 epochs: set train.num_steps to
 25 x images / 128.
 
 Command: python -m jaxgan.main --config=configs/dcgan128.py --workdir=runs/prints --config.data.data_dir=DIR

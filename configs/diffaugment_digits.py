@@ -1,9 +1,9 @@
-"""Only 200 digits: with DiffAugment (`fixed`), with its probability adapted as in ADA (`ada`), and without (`none`).
+"""Only 200 digits, with DiffAugment (`fixed`), with an adaptive probability as in ADA (`ada`), or without (`none`).
 
 Command: python -m jaxgan.main --config=configs/diffaugment_digits.py:fixed --workdir=runs/diffaugment
 Result: by `python -m benchmarks.experiments.articles`, seed 0, 2,000 samples, the classifier of the digits, against
 those 200: `fixed` fd 18.2, precision 0.46, recall 0.37; `ada` 12.6, 0.53, 0.59; `none` 12.8, 0.50, 0.72. Augmentation
-gains nothing in 3,000 steps: D's loss is 1.24 without it, so that D has hardly learned the 200 by heart.
+gains nothing in 3,000 steps: without it D's loss is 1.24, so D has hardly memorized the 200 digits.
 """
 
 from jaxgan import defaults

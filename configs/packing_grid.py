@@ -1,16 +1,17 @@
-"""25 Gaussians in a grid: the argument is how many points D judges as one (PacGAN). Does G find more modes?
+"""25 Gaussians in a grid: does G find more modes if D judges several points as one, as many as the argument (PacGAN)?
 
 After https://arxiv.org/abs/1712.04086, section 4.1, and its program: z of 2 numbers, 100 packs in a batch. Departures:
-smaller networks (three layers of 128; theirs G four of 400 with batch norm, D three of 200 maxout units), and for
-30,000 updates in place of 400,000 higher learning rates that fall to 0, and three D steps for each G step.
+smaller networks (three layers of 128; theirs are a G of four with 400 and batch norm, a D of three with 200 maxout
+units), and for 30,000 updates in place of 400,000 higher learning rates that fall to 0, and three D steps for each G
+step.
 Published, mean of 10 runs: without packing 17.3 modes, 94.8 % of high quality; with 4: 24.8 modes, 93.6 %.
 
 Command: python -m jaxgan.main --config=configs/packing_grid.py:4 --workdir=runs/packing4 --config.seed=0
 Result: by `python -m benchmarks.experiments.modes`, seeds 0 to 4, 2,500 samples, a mode counts from one sample on:
 without packing 22, 13, 17, 15, 13 modes (mean 16.0), 96.9 % of high quality, reverse KL 0.81; with 2: 19, 23, 20, 24,
-24 (22.0), 96.3 %, 0.21; with 4: 25 in each seed, 96.4 %, 0.04. 2 to 4 minutes a run on one CPU core.
-The settings were chosen on packing 4: learning rates on seeds 0 and 2, three D steps on seed 10. With two D steps,
-means of 17.6, 24.2 and 24.2 modes.
+24 (22.0), 96.3 %, 0.21; with 4: 25 in each seed, 96.4 %, 0.04. 2 to 4 minutes a run on one CPU core. The settings were
+chosen on packing 4: learning rates on seeds 0 and 2, three D steps on seed 10. With two D steps, means of 17.6, 24.2
+and 24.2 modes.
 """
 
 from jaxgan import defaults

@@ -1,4 +1,4 @@
-"""Ring of 8 Gaussians (radius 1, sigma 0.01): does a generator of points find every mode?
+"""Ring of 8 Gaussians (radius 1, sigma 0.01): does the generator find every mode?
 
 Command: python -m jaxgan.main --config=configs/ring.py --workdir=runs/ring --config.seed=0
 Result: by `python -m benchmarks.experiments.modes --only=ring`, seeds 0 to 4, 2,500 samples: 8 of 8 modes in each,

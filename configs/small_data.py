@@ -1,9 +1,9 @@
-"""n digits, n being the argument: a GAN that cannot learn these has a bug, not too little data.
+"""A few digits, as many as the argument says: a GAN that cannot learn them has a bug, not too little data.
 
 Command: python -m jaxgan.main --config=configs/small_data.py:100 --workdir=runs/small
 Result: by `python -m benchmarks.experiments.articles`, seed 0, against the digits that each is trained on (2,000
 samples, the classifier of the digits): 10, 100 and 1,000 of them fd 35.4, 21.9, 18.3, precision 1.00, 0.32, 0.40,
-recall 0.80, 0.34, 0.36. With the fewest every sample lies near one of the ten, which is what to look for.
+recall 0.80, 0.34, 0.36. With 10, every sample lies near one of the ten digits, which is what to look for.
 """
 
 from jaxgan import defaults

@@ -1,4 +1,4 @@
-"""What "All About Training GAN" advises, all at once: two learning rates, noise, smoothing, spectral norm, batch 64.
+"""All the advice of "All About Training GAN" at once: two learning rates, noise, smoothing, spectral norm, batch 64.
 
 The article gives no strength of the noise; 0.1 of a range of 2 is a guess.
 

@@ -1,4 +1,4 @@
-"""Three digits in three channels, 1,000 modes: the argument is how many images D judges as one (PacGAN).
+"""Three digits in three channels, 1,000 modes; the argument is the number of images that D judges as one (PacGAN).
 
 After https://arxiv.org/abs/1712.04086, section 4.2, and its program: DCGAN, z uniform, 128,000 stacks, 64 packs in a
 batch. Departures: stacks of the 4,000 embedded digits in place of 70,000, at 32 pixels, half the width and one layer

@@ -1,12 +1,12 @@
 """Tricks with labels and inputs; `flip_soft_noisy` against `none` is the experiment of "Keep Calm and train a GAN".
 
-D has no spectral norm here: the tricks are older, and meant for a D that is too sure. All strengths in one compilation:
-`make ablation`.
+D has no spectral norm here, because the tricks are older and meant for a D that is too sure. `make ablation` tries all
+strengths in one compilation.
 
 Command: python -m jaxgan.main --config=configs/tricks_digits.py:flip_soft_noisy --workdir=runs/tricks
 Result: by `python -m benchmarks.experiments.articles`, seed 0, 2,000 samples, the classifier of the digits: `none` fd
 15.2, precision 0.33, recall 0.54; `flip_soft_noisy` 13.9, 0.35, 0.51. D is undecided in both (losses 1.35 and 1.36),
-so that there is little for the tricks to mend. They make gradients smaller, at the bottom and the top of G 0.66 and
+so the tricks have little to mend. They make gradients smaller, at the bottom and the top of G 0.66 and
 0.09 against 0.94 and 0.29, of D 3.7 and 0.69 against 4.3 and 0.70. The single ones are in the table of `make ablation`,
 docs/techniques.md.
 """
