@@ -39,6 +39,7 @@ FILES = (
     "evaluation.jsonl",
     "findings.jsonl",
     "preflight.json",
+    "outcome.json",
     "curves.png",
     ".lock",
     SAVED,

@@ -263,6 +263,7 @@ IN_THE_WAY = {
     "pipe_named_samples": lambda run: os.mkfifo(run / "samples"),
     "pipe_named_metrics": lambda run: os.mkfifo(run / "metrics.jsonl"),
     "device_named_evaluation": lambda run: (run / "evaluation.jsonl").symlink_to("/dev/zero"),
+    "loop_named_outcome": lambda run: (run / "outcome.json").symlink_to(run / "outcome.json"),
     "pipe_named_lock": lambda run: os.mkfifo(run / ".lock"),
     "directory_named_config": lambda run: (run / "config.json").mkdir(),
     "looping_checkpoints": lambda run: (run / "checkpoints").symlink_to(run / "checkpoints"),
