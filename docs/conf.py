@@ -20,7 +20,6 @@ extensions = [
 ]
 root_doc = "index"
 exclude_patterns = ["_build"]
-suppress_warnings = ["toc.not_included"]  # until the pages that are being written are in the index
 source_suffix = {".md": "markdown"}
 
 myst_enable_extensions = ["attrs_inline", "deflist", "dollarmath"]
@@ -67,10 +66,11 @@ def as_restructured_text(app, what, name, obj, options, lines):
     result, code, doctest = [], False, False
     for i, line in enumerate(lines):
         indented = line.startswith("    ")
-        starts = indented and i and not lines[i - 1].strip() and not code
-        if starts and not next(filter(str.strip, lines[i - 1 :: -1]), " ").startswith(" "):
-            result += ["::", ""]
-            code = True
+        if indented and i and not lines[i - 1].strip() and not code:  # the first line after an empty one
+            before = next(filter(str.strip, lines[i - 1 :: -1]), " ")
+            code = not before.startswith(" ")
+            if code and not before.endswith("::"):
+                result += ["::", ""]
         code = code and (indented or not line.strip())
         doctest = line.lstrip().startswith(">>>") or (doctest and bool(line.strip()))
         result.append(line if code or doctest else _escaped(line))
