@@ -11,6 +11,9 @@ from collections.abc import Iterator
 TERMINATED = 128 + signal.SIGTERM  # what a shell reports of a process that SIGTERM ended
 
 
+_early: set[int] = set()  # file descriptors by which `ending_at_once` hears of signals
+
+
 @contextlib.contextmanager
 def interruptible() -> Iterator[threading.Event]:
     """Within, the first SIGTERM or Ctrl-C only sets the event; a second one does what it always does."""
@@ -32,37 +35,49 @@ def interruptible() -> Iterator[threading.Event]:
 
     for number in before:
         signal.signal(number, handle)
+    wakeup = signal.set_wakeup_fd(-1)
+    if wakeup not in _early:
+        signal.set_wakeup_fd(wakeup)
     try:
         yield event
     finally:
         restore()
+        signal.set_wakeup_fd(wakeup)
 
 
 @contextlib.contextmanager
 def ending_at_once(sentence: str) -> Iterator[None]:
-    """Within, SIGTERM ends the process at once with a sentence on stderr and exit code 143.
+    """Within, SIGTERM ends the process at once, with a sentence on stderr and exit code 143.
 
-    A thread does it, since a Python handler would have to wait for the compiler. It leaves the signal to handlers that
-    are installed within, such as that of `interruptible`. Call it in the main thread of a program of its own.
+    A thread does it, since a Python handler would have to wait for the compiler. Within `interruptible` the first
+    SIGTERM is left to that; the second one ends the process. Call it in the main thread of a program of its own.
     """
     read, write = os.pipe()
     os.set_blocking(write, False)
+    ended = threading.Lock()
 
-    def handle(number, frame) -> None:  # a handler must be there, for the signal to be written to the pipe
-        pass
+    def end(text: str) -> None:
+        if ended.acquire(blocking=False):
+            os.write(2, f"{text}\n".encode())
+            os._exit(TERMINATED)
+
+    def handle(number, frame) -> None:
+        early = signal.set_wakeup_fd(-1) == write
+        end(sentence if early else "SIGTERM again: ended at once, without saving.")
 
     def listen() -> None:
         while byte := os.read(read, 1):
-            if byte[0] == signal.SIGTERM and signal.getsignal(signal.SIGTERM) is handle:
-                os.write(2, f"{sentence}\n".encode())
-                os._exit(TERMINATED)
+            if byte[0] == signal.SIGTERM:
+                end(sentence)
 
     before, wakeup = signal.signal(signal.SIGTERM, handle), signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    _early.add(write)
     listener = threading.Thread(target=listen, name="jaxgan-sigterm", daemon=True)
     listener.start()
     try:
         yield
     finally:
+        _early.discard(write)
         signal.set_wakeup_fd(wakeup)
         signal.signal(signal.SIGTERM, before)
         os.close(write)  # ends the thread

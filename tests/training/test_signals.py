@@ -41,10 +41,18 @@ def test_sigterm_before_the_first_step_ends_the_process_at_once_with_a_sentence(
 
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
 def test_once_steps_are_made_the_loop_hears_the_signal(number):
-    body = f"with interruptible() as asked: os.kill(os.getpid(), signal.{number}); print(asked.wait(9))"
+    body = f"with interruptible() as asked: os.kill(os.getpid(), signal.{number}); print(asked.wait(9))\n"
+    body += "threading.Event().wait(0.1)"  # the thread would have heard of it by now
     code, out, error = run(f"exec({body!r})")
     assert (code, error) == (0, "")
     assert out.splitlines() == [f"{number}: finishing the step and saving ...", "True", "went on"]
+
+
+def test_a_second_sigterm_ends_the_process_without_saving():
+    send = "os.kill(os.getpid(), signal.SIGTERM)"
+    body = f"with interruptible() as asked: {send}; asked.wait(9); threading.Event().wait(0.1); {send}"
+    code, out, error = run(f"exec({body!r})")
+    assert (code, error) == (143, "SIGTERM again: ended at once, without saving.\n") and "went on" not in out
 
 
 def test_handlers_are_as_before_afterwards():
