@@ -21,7 +21,7 @@ BOMB = 200, 256 * 2**20  # how many times an array may be larger than its part o
 
 
 def as_source(given: Any) -> Source:
-    """A source as it is, or else one of the images, or images and labels, that a caller gives.
+    """Makes a source of the images, or images and labels, that a caller gives; a source stays as it is.
 
     Images are what `from_arrays` takes. With labels they are a pair `(images, labels)`, a list of such pairs, one for
     each image, or a dictionary with the keys "image" and "label".
@@ -67,7 +67,7 @@ def _is_batch(images: Any, labels: Any) -> bool:
 
 
 def _depth(value: Any) -> int:
-    """The number of axes of an array, tensor, image or nested list."""
+    """Counts the axes of an array, tensor, image or nested list."""
     if _is_pillow(value):
         return 2
     if hasattr(value, "ndim"):
@@ -84,7 +84,7 @@ def _is_pillow(value: Any) -> bool:
 
 
 def _as_array(given: Any, what: str) -> np.ndarray:
-    """A NumPy array of what may be a tensor of another library, a list or Pillow images; `what` is for messages.
+    """Makes a NumPy array of a tensor of another library, a list or Pillow images; `what` is for messages.
 
     Nothing of PyTorch is imported: its tensors are told by their methods.
     """
@@ -119,7 +119,7 @@ def _as_array(given: Any, what: str) -> np.ndarray:
 
 
 def _stacked(given: Sequence[Any], what: str) -> np.ndarray:
-    """One array of a list of arrays, images, or nested lists of numbers."""
+    """Makes one array of a list of arrays, images, or nested lists of numbers."""
     if not given:
         raise UserError(f"The {what} are an empty list: there is nothing in them.")
     if all(isinstance(each, (str, bytes)) for each in given):
@@ -150,7 +150,7 @@ def _stacked(given: Sequence[Any], what: str) -> np.ndarray:
 
 
 def _entry(each: Any, what: str) -> np.ndarray:
-    """One entry of a list as an array; a number as one without axes."""
+    """Makes an array of one entry of a list; a number becomes one without axes."""
     if _depth(each) == 0:
         return np.asarray(each.item() if hasattr(each, "item") else each)
     return each if isinstance(each, np.ndarray) else _as_array(each, what)
@@ -166,7 +166,7 @@ def _pixels(image: Any, what: str) -> np.ndarray:
 
 
 def from_arrays(images: Any, labels: Any = None, class_names: Sequence[str] = (), name: str = "arrays") -> Source:
-    """A source of arrays in memory, which are not copied unless their type has to change.
+    """Makes a source of arrays in memory, which are not copied unless their type has to change.
 
     Args:
       images: uint8 0..255 or float, `[N, H, W, C]` with 1 to 4 channels or `[N, H, W]`; or float points
@@ -227,7 +227,7 @@ def _checked_images(images: np.ndarray, name: str) -> np.ndarray:
 
 
 def npz(request: Request) -> Source:
-    """The arrays `image` (or `images`, `x`) and, if there, `label` (or `labels`, `y`) of one .npz file."""
+    """Reads the arrays `image` (or `images`, `x`) and, if there, `label` (or `labels`, `y`) of one .npz file."""
     if not request.data_dir:
         raise UserError("The data source 'npz' needs data.data_dir, the path of the .npz file.")
     path = Path(request.data_dir).expanduser()
@@ -263,7 +263,7 @@ def npz(request: Request) -> Source:
 
 
 def _scaled(images: np.ndarray, max_value: float, path: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Images of integers as uint8, by the rule of `images.white_of` or by `data.max_value`, and what was decided."""
+    """Scales images of integers to uint8, by the rule of `images.white_of` or by `data.max_value`; says what it did."""
     integers = np.issubdtype(images.dtype, np.integer) and images.ndim in (3, 4) and images.size
     if not integers or (images.dtype == np.uint8 and not max_value):
         return images, ()
@@ -306,7 +306,7 @@ def _check_size(archive: zipfile.ZipFile, key: str, path: str) -> None:
 
 
 def formed(whole: Source, form: Form) -> Source:
-    """Arrays of images brought to a form: see `Form`.
+    """Brings arrays of images to a form: see `Form`.
 
     Raises:
       UserError: they are points, or floats whose channels would have to change.

@@ -19,7 +19,7 @@ JUNK = ("__MACOSX", "@eaDir")  # folders that archivers and network drives add; 
 
 @dataclasses.dataclass(frozen=True)
 class Files:
-    """The files of a folder or an archive.
+    """Lists the files of a folder or an archive, and reads them.
 
     Attributes:
       root: path of the folder or archive, for messages.
@@ -39,7 +39,7 @@ class Files:
 
 
 def open_files(path: Path) -> Files:
-    """The files below a folder or in a .zip archive. Links to files and folders are followed.
+    """Lists the files below a folder or in a .zip archive. Links to files and folders are followed.
 
     Raises:
       UserError: there is no such folder or archive, or it cannot be read.
@@ -73,17 +73,17 @@ def _hidden(name: str) -> bool:
 
 
 def suffix_of(name: str) -> str:
-    """The suffix of a file's name in small letters, such as ".png"; "" if it has none."""
+    """Returns the suffix of a file's name in small letters, such as ".png"; "" if it has none."""
     return PurePosixPath(name).suffix.lower()
 
 
 def printable(name: str | os.PathLike) -> str:
-    """A name that can be printed: bytes that are not UTF-8 are escaped."""
+    """Makes a name printable: bytes that are not UTF-8 are escaped."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def read_regular(path: str | os.PathLike, most: int | None = None) -> bytes:
-    """The content of a regular file, or its first `most` bytes. Never waits, as opening a pipe or a device would.
+    """Reads a regular file, or its first `most` bytes. Never waits, as opening a pipe or a device would.
 
     Raises:
       OSError: it is no regular file, or cannot be opened or read.

@@ -35,7 +35,7 @@ DAMAGED, SMALL = "skipped as damaged", "skipped as too small"
 
 
 def folder(request: Request) -> Source:
-    """The images of a folder or a .zip archive, with the classes that its sub-folders or a file of labels give.
+    """Reads the images of a folder or a .zip archive, with the classes that its sub-folders or a file of labels give.
 
     * **Files.** What is an image is told by its content where the suffix does not say. Links are followed. Hidden files
       and what is no regular file are never opened. `Source.summary` accounts for every file.
@@ -105,7 +105,7 @@ def folder(request: Request) -> Source:
 
 
 class _Look(NamedTuple):
-    """What one pass over a file found; a problem is its kind and the reason, None if there is none."""
+    """Holds what one pass over a file found; a problem is its kind and the reason, None if there is none."""
 
     problem: tuple[str, str] | None
     digest: bytes  # SHA-256 of the file's content
@@ -116,7 +116,7 @@ class _Look(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """What a pass over all files found; no tiles if they would not fit in memory."""
+    """Holds what a pass over all files found; no tiles if they would not fit in memory."""
 
     looks: list[_Look]
     tiles: list[np.ndarray]
@@ -168,7 +168,7 @@ def _inspect(files: Files, names: list[str], form: Form) -> _Found:
 
 
 def _look(files: Files, name: str, form: Form) -> tuple[_Look, np.ndarray]:
-    """What there is to know about a file, and its pixels; none if it has a problem or more than 8 bits."""
+    """Looks at a file and decodes its pixels; returns none if it has a problem or more than 8 bits."""
     digest, none = b"", np.empty((0, 0, 0), np.uint8)
     try:
         encoded = files.read(name)
@@ -197,7 +197,7 @@ def _too_small(height: int, width: int, form: Form) -> str:
 
 
 def _eight_bits(image: "PILImage", form: Form) -> np.ndarray:
-    """The pixels of an image of 8 bits, `[H, W, 1, 3 or 4]`."""
+    """Decodes the pixels of an image of 8 bits, `[H, W, 1, 3 or 4]`."""
     pixels = flatten(upright(image), form.background, opacity=form.channels == 4)
     return to_bytes(pixels, form.max_value) if form.max_value not in (0, 255) else pixels
 
@@ -208,7 +208,7 @@ def _fitted(pixels: np.ndarray, form: Form) -> np.ndarray:
 
 
 def _read(files: Files, name: str, form: Form, white: float) -> np.ndarray:
-    """The pixels of a file that was looked at before, uint8 of the set's size."""
+    """Decodes a file that was looked at before to uint8 of the set's size."""
     try:
         encoded = files.read(name)
         image = open_image(encoded)

@@ -52,7 +52,7 @@ WHITE: Color = (255, 255, 255)
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """What all images of a set are brought to.
+    """Describes what all images of a set are brought to.
 
     Attributes:
       size: height and width in pixels; None keeps those of the source.
@@ -79,7 +79,7 @@ class Form:
 
 
 def as_size(given: Any) -> Size | None:
-    """Height and width from one number for both or a pair; None for 0, which keeps the source's own.
+    """Turns one number for both sides, or a pair, into height and width; 0 becomes None, which keeps the source's.
 
     Raises:
       UserError: for anything else.
@@ -100,7 +100,7 @@ def as_size(given: Any) -> Size | None:
 
 
 def as_color(given: Any) -> Color:
-    """Red, green and blue, 0 to 255, from a name, "#rrggbb", "r,g,b" or three numbers.
+    """Turns a name, "#rrggbb", "r,g,b" or three numbers into red, green and blue from 0 to 255.
 
     Raises:
       UserError: it is none of these.
@@ -127,7 +127,7 @@ def as_color(given: Any) -> Color:
 
 @functools.lru_cache(maxsize=1)
 def formats() -> tuple[str, ...]:
-    """The formats that are opened: Pillow's own, and HEIF where the package pillow-heif is installed."""
+    """Lists the formats that are opened: Pillow's own, and HEIF where the package pillow-heif is installed."""
     from PIL import Image
 
     Image.init()
@@ -159,14 +159,14 @@ def open_image(data: bytes) -> "PILImage":
 
 
 def upright(image: "PILImage") -> "PILImage":
-    """The image turned as its EXIF orientation says."""
+    """Turns an image as its EXIF orientation says."""
     from PIL import ImageOps
 
     return ImageOps.exif_transpose(image)
 
 
 def deep_values(image: "PILImage", data: bytes, turned: bool = True) -> np.ndarray | None:
-    """Pixel values of more than 8 bits as the file has them, `[H, W, 1, 3 or 4]`; None if the image has 8 bits.
+    """Decodes pixel values of more than 8 bits as the file has them, `[H, W, 1, 3 or 4]`; None if the image has 8.
 
     Args:
       image: as `open_image` gives it, not decoded yet.
@@ -201,7 +201,7 @@ def _raw_mode(tile: Any) -> str:
 
 
 def _in_raw_mode(data: bytes, mode: str) -> "PILImage":
-    """The image with another idea of how its bytes are pixels."""
+    """Opens an image with another rule for how its bytes make pixels."""
     image: Any = open_image(data)
     image.tile = [
         type(tile)(*tile[:3], mode if isinstance(tile[3], str) else (mode, *tile[3][1:])) for tile in image.tile
@@ -210,7 +210,7 @@ def _in_raw_mode(data: bytes, mode: str) -> "PILImage":
 
 
 def white_of(largest: float) -> float:
-    """The value that stands for white in a set of images whose largest pixel value is this one.
+    """Finds the value that stands for white in a set of images whose largest pixel value is this one.
 
     The largest value that 1, 8, 10, 12, 14 or 16 bits can hold, whichever is the first to reach it: the container's
     type says little, since cameras and microscopes store 10 or 12 bits in files of 16 or 32. For fractions up to 1: 1.
@@ -236,7 +236,7 @@ def white_of(largest: float) -> float:
 
 
 def to_bytes(values: np.ndarray, white: float) -> np.ndarray:
-    """Pixel values from 0 to `white` as uint8 from 0 to 255, rounded to the nearest; larger ones become 255."""
+    """Scales pixel values from 0 to `white` to uint8 from 0 to 255, rounded to the nearest; larger ones become 255."""
     if values.shape[-1] == 4:  # opacity always has the depth of the file
         opacity = values[..., 3:] if values.dtype == np.uint8 else (values[..., 3:] >> 8).astype(np.uint8)
         return np.concatenate([to_bytes(values[..., :3], white), opacity], axis=-1)
@@ -319,7 +319,7 @@ def _luma(color: Color) -> int:
 
 
 def _largest(outer: Size, inner: Size) -> tuple[int, int, int, int]:
-    """Top, left, height and width of the largest centered box in `outer` with the proportions of `inner`."""
+    """Finds top, left, height and width of the largest centered box in `outer` with the proportions of `inner`."""
     (outer_height, outer_width), (inner_height, inner_width) = outer, inner
     if outer_height * inner_width <= outer_width * inner_height:  # the height decides
         height, width = outer_height, max(1, round(outer_height * inner_width / inner_height))
@@ -351,7 +351,7 @@ def _resample(pixels: np.ndarray, size: Size) -> np.ndarray:
 
 
 def lost_by_cropping(height: np.ndarray, width: np.ndarray, size: Size) -> np.ndarray:
-    """Share of the pixels that cropping to the proportions of `size` cuts off, float `[N]`.
+    """Computes the share of the pixels that cropping to the proportions of `size` cuts off, float `[N]`.
 
     >>> lost_by_cropping(np.array([10, 10]), np.array([20, 10]), (8, 8)).tolist()
     [0.5, 0.0]
@@ -361,7 +361,7 @@ def lost_by_cropping(height: np.ndarray, width: np.ndarray, size: Size) -> np.nd
 
 
 def resize_all(images: np.ndarray, form: Form) -> np.ndarray:
-    """`resize` for `[N, H, W, C]`; without a size, or with the one they have, gives the very same array."""
+    """Resizes `[N, H, W, C]`; without a size, or with the one they have, returns the very same array."""
     if form.size is None or images.shape[1:3] == form.size:
         return images
     out = np.empty((len(images), *form.size, images.shape[-1]), images.dtype)
@@ -371,8 +371,10 @@ def resize_all(images: np.ndarray, form: Form) -> np.ndarray:
 
 
 def with_channels(pixels: np.ndarray, channels: int, background: Color = WHITE) -> np.ndarray:
-    """uint8 `[..., 1, 3 or 4]` as `[..., channels]`: gray is repeated, color turned into luma, opacity 255 added or
-    laid over the background."""
+    """Converts uint8 `[..., 1, 3 or 4]` to `[..., channels]`: gray is repeated, color becomes luma.
+
+    Opacity is laid over the background where it is not wanted, and is 255 where there was none.
+    """
     from PIL import Image
 
     if pixels.shape[-1] == channels:

@@ -19,7 +19,7 @@ CLASS_COLUMNS = ("class", "label", "category", "class_name", "label_name", "targ
 
 
 def numbered(values: Sequence[Any], where: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Class numbers, int32, and class names of labels that are whole numbers from 0 on, or else texts.
+    """Turns labels that are whole numbers from 0 on, or else texts, into class numbers, int32, and class names.
 
     Texts that all are whole numbers count as numbers. Other texts are numbered in alphabetical order.
 
@@ -51,7 +51,7 @@ def numbered(values: Sequence[Any], where: str) -> tuple[np.ndarray, tuple[str, 
 def checked(
     labels: np.ndarray, count: int, class_names: tuple[str, ...], name: str
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Class numbers, int32 `[count]`, and class names of an array of labels; see `arrays.from_arrays`.
+    """Turns an array of labels into class numbers, int32 `[count]`, and class names; see `arrays.from_arrays`.
 
     Raises:
       UserError: they do not fit the images, or can mean more than one thing.
@@ -91,7 +91,7 @@ def _is_one_hot(rows: np.ndarray) -> bool:
 
 
 def from_file(name: str, read: Callable[[str], bytes]) -> dict[str, int | str] | None:
-    """The label of each file that a label file names, by that name.
+    """Reads the label of each file that a label file names, by that name.
 
     `dataset.json` has the layout of StyleGAN's tools, `{"labels": [["00000/img0.png", 3], ...]}`; `labels.csv` has
     the columns file and class, with or without a line of headings.

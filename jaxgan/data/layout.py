@@ -21,7 +21,7 @@ HEAD = 64  # bytes by which a file without an image's suffix is told
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """The images of a folder with their labels, and what became of every other file.
+    """Holds the images of a folder with their labels, and what became of every other file.
 
     Attributes:
       names: of the images.
@@ -39,7 +39,7 @@ class Layout:
 
 
 class _Level:
-    """What lies directly in one folder: images, sub-folders that hold images, and other sub-folders."""
+    """Lists what lies directly in one folder: images, sub-folders that hold images, and other sub-folders."""
 
     def __init__(self, files: Files, images: list[str], prefix: str):
         below = [name[len(prefix) :] for name in images if name.startswith(prefix)]
@@ -50,7 +50,7 @@ class _Level:
 
 
 class _Reading:
-    """The search for the folder whose images are read, step by step from the top."""
+    """Searches for the folder whose images are read, step by step from the top."""
 
     def __init__(self, files: Files, images: list[str], request: Request):
         self.files, self.images, self.request = files, images, request
@@ -59,7 +59,7 @@ class _Reading:
         self.level = _Level(files, images, "")
 
     def path(self, *more: str) -> str:
-        """A folder as the user would name it."""
+        """Names a folder as the user would."""
         return repr("/".join([self.files.root.rstrip("/"), *filter(None, [self.prefix.rstrip("/"), *more])]))
 
     def enter(self, name: str) -> None:
@@ -100,7 +100,7 @@ class _Reading:
         return len(inside) == len(level.bare)
 
     def _split(self) -> str | None:
-        """The sub-folder to be read as the split asked for, if this folder has splits."""
+        """Finds the sub-folder to be read as the split asked for, if this folder has splits."""
         level, wanted = self.level, self.request.split
         like = [name for name in level.filled if name.lower() in SPLIT_NAMES]
         others = [name for name in level.filled if name not in like]
@@ -139,7 +139,7 @@ class _Reading:
 
 
 def read_layout(files: Files, request: Request) -> Layout:
-    """The images of a folder and their labels, by the rules of `folder.folder`.
+    """Finds the images of a folder and their labels, by the rules of `folder.folder`.
 
     Raises:
       UserError: there are no images, or the folder can be read in more than one way; it names them.
@@ -176,7 +176,7 @@ def read_layout(files: Files, request: Request) -> Layout:
 
 
 def _told_apart(files: Files) -> tuple[list[str], list[str]]:
-    """Names of images, and of other files: by the suffix, or by the content where the suffix is not an image's."""
+    """Tells images from other files: by the suffix, or by the content where the suffix is not an image's."""
     unsure = [name for name in files.names if suffix_of(name) not in SUFFIXES]
     found = dict(zip(unsure, decoding_threads().map(lambda name: _is_image(files, name), unsure), strict=True))
     return [n for n in files.names if found.get(n, True)], [n for n in files.names if not found.get(n, True)]
@@ -199,7 +199,7 @@ def _is_image(files: Files, name: str) -> bool:
 
 
 def _suffixes(names: list[str]) -> str:
-    """Numbers of files by suffix, the most frequent first, such as ".txt 6, .heic 3"."""
+    """Counts files by suffix, the most frequent first, such as ".txt 6, .heic 3"."""
     counts = Counter(printable(suffix_of(name)) or "no suffix" for name in names)
     return listed([f"{suffix} {number}" for suffix, number in counts.most_common()])
 
@@ -210,7 +210,7 @@ def _packages(names: list[str]) -> list[str]:
 
 
 def _label_file(reading: _Reading) -> str:
-    """The label file that is nearest above the images; "" if there is none."""
+    """Finds the label file that is nearest above the images; "" if there is none."""
     parts = reading.prefix.rstrip("/").split("/") if reading.prefix else []
     for end in range(len(parts), -1, -1):
         folder = "".join(f"{part}/" for part in parts[:end])
@@ -225,7 +225,7 @@ def _label_file(reading: _Reading) -> str:
 def _labelled(
     reading: _Reading, names: list[str], label_file: str
 ) -> tuple[list[str], np.ndarray, tuple[str, ...], int]:
-    """Images with a label, their class numbers, the class names, and the number of images without a label."""
+    """Gives images with a label, their class numbers, the class names, and the number of images without a label."""
     given = label_files.from_file(label_file, reading.files.read)
     if given is None:
         return names, np.zeros(len(names), np.int32), (), 0
@@ -257,7 +257,7 @@ def _labelled(
 
 
 def _folder_classes(reading: _Reading, names: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Class numbers and names of images whose classes are the sub-folders, or none."""
+    """Numbers images by the sub-folder they lie in, with the classes' names; none where there are no sub-folders."""
     level = reading.level
     together = "data.labels=none reads all images without labels"
     if level.direct and level.filled:

@@ -1,4 +1,4 @@
-"""From a source to batches: which examples, in which order, as which floats. All pure functions of numbers."""
+"""Makes batches from a source: which examples, in which order, as which floats. All are pure functions of numbers."""
 
 import functools
 import queue
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def batch_indices(seed: int, index: int, batch_size: int, num_examples: int) -> np.ndarray:
-    """The examples of global batch number `index`: int64 `[batch_size]` in 0..num_examples-1.
+    """Chooses the examples of global batch number `index`: int64 `[batch_size]` in 0..num_examples-1.
 
     All epochs, each a fresh permutation, are laid end to end and cut into batches: nothing is left out,
     and no example comes twice within an epoch. A batch may reach over the end of an epoch.
@@ -29,7 +29,7 @@ def batch_indices(seed: int, index: int, batch_size: int, num_examples: int) -> 
     """
     if batch_size < 1 or num_examples < 1 or index < 0 or seed < 0:
         raise UserError(
-            f"A batch needs batch_size and num_examples of 1 or more, index and seed of 0 or more; "
+            f"A batch needs batch_size and num_examples of 1 or more, index and seed of 0 or more: "
             f"they are {batch_size}, {num_examples}, {index} and {seed}."
         )
     position, stop, parts = index * batch_size, (index + 1) * batch_size, []
@@ -58,7 +58,7 @@ def make_batch(
     process_index: int = 0,
     process_count: int = 1,
 ) -> dict[str, np.ndarray]:
-    """This process's contiguous part of global batch number `index`.
+    """Makes this process's contiguous part of global batch number `index`.
 
     Args:
       batch_size: of the global batch; a multiple of `process_count`.
@@ -75,9 +75,13 @@ def make_batch(
     if output not in OUTPUTS:
         raise suggest("The output", output, OUTPUTS)
     if batch_size % process_count:
-        raise UserError(f"batch_size {batch_size} cannot be shared equally by {process_count} processes.")
+        raise UserError(
+            f"batch_size {batch_size} cannot be shared equally by {process_count} processes: choose a multiple of that."
+        )
     if horizontal_flip and len(source.shape) != 3:
-        raise UserError(f"horizontal_flip mirrors images, but {source.name} has examples of shape {source.shape}.")
+        raise UserError(
+            f"horizontal_flip mirrors images, but {source.name} has examples of shape {source.shape}: set it to False."
+        )
     local = batch_size // process_count
     part = slice(process_index * local, (process_index + 1) * local)
     indices = batch_indices(seed, index, batch_size, len(source))[part]
@@ -90,7 +94,7 @@ def make_batch(
 
 
 def to_floats(images: np.ndarray, output: str) -> np.ndarray:
-    """uint8 to float32 in the output's range; floats as they are."""
+    """Scales uint8 to float32 in the output's range; floats stay as they are."""
     if images.dtype != np.uint8:
         return images
     if output == "sigmoid":

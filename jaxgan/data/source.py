@@ -1,4 +1,4 @@
-"""What every data source becomes: examples that can be read by number, in memory or lazily."""
+"""Holds the examples of a data set, in memory or on disk, and reads them by number."""
 
 import dataclasses
 import functools
@@ -21,7 +21,7 @@ SHOWN_CLASSES = 5  # in a summary
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What a source's function is asked for; each reads the fields that concern it."""
+    """Says what a source is asked for; each source reads the fields that concern it."""
 
     name: str
     split: str
@@ -33,7 +33,7 @@ class Request:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Streamed:
-    """Images that stay encoded on disk; indexing reads and decodes them in a few threads.
+    """Holds images that stay encoded on disk; indexing reads and decodes them in a few threads.
 
     `fetch` turns example numbers into encoded examples (bytes or paths) and is called by the reading
     thread; `decode` turns one of them into uint8 `[H, W, C]` and is called by several threads at once.
@@ -51,12 +51,12 @@ class Streamed:
 
     @property
     def identity(self) -> str:
-        """A hash that stands for the contents, which are not read for it."""
+        """Hashes what stands for the contents, without reading them again."""
         return _sha256(self.origin.encode(), self.indices)
 
     @property
     def nbytes(self) -> int:
-        """The size once decoded, in bytes."""
+        """Size of all examples once decoded, in bytes."""
         return len(self) * int(np.prod(self.example_shape))
 
     def __getitem__(self, positions: np.ndarray) -> np.ndarray:
@@ -77,7 +77,7 @@ class Streamed:
         return dataclasses.replace(self, indices=self.indices[positions])
 
     def in_memory(self) -> np.ndarray:
-        """All examples decoded, uint8 `[N, H, W, C]`."""
+        """Decodes all examples to uint8 `[N, H, W, C]`."""
         out = np.empty((len(self), *self.example_shape), np.uint8)
         for start in range(0, len(self), CHUNK):
             positions = np.arange(start, min(start + CHUNK, len(self)))
@@ -88,9 +88,11 @@ class Streamed:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Stacked:
-    """Images whose channels are gray images of a smaller set; put together as they are read, so that any number fits.
+    """Makes images whose channels are gray images of a smaller set, only as they are read, so that any number fits.
 
-    `images` are uint8 `[M, H, W]`, `parts` int `[N, C]` the numbers of those in the channels.
+    Attributes:
+      images: uint8 `[M, H, W]`.
+      parts: int `[N, C]`, for each example the numbers of the images in its channels.
     """
 
     images: np.ndarray
@@ -101,7 +103,7 @@ class Stacked:
 
     @property
     def identity(self) -> str:
-        """A hash that stands for the contents, which are not put together for it."""
+        """Hashes what stands for the contents, without putting them together."""
         return _sha256(repr(self.images.shape).encode(), self.images, self.parts)
 
     @property
@@ -121,7 +123,7 @@ class Stacked:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:
-    """A data set that is read by example number.
+    """Holds a data set, whose examples are read by number.
 
     Attributes:
       name: such as "embedded/mnist", for logs and score protocols.
@@ -165,14 +167,14 @@ class Source:
         return bool(self.class_names)
 
     def read(self, indices: np.ndarray | Sequence[int]) -> np.ndarray:
-        """The examples of these numbers, a new array: uint8 `[B, H, W, C]` or float32 `[B, ...]`."""
+        """Reads the examples of these numbers into a new array: uint8 `[B, H, W, C]` or float32 `[B, ...]`."""
         positions = np.asarray(indices, np.int64)
         if isinstance(self.examples, np.ndarray):
             return np.take(self.examples, positions, axis=0)
         return self.examples[positions]
 
     def take(self, positions: np.ndarray, why: str = "set aside") -> "Source":
-        """A source of these examples only; `why` says in the summary what the others are."""
+        """Picks these examples; `why` says in the summary what became of the others."""
         stored = self.examples
         dropped = len(self) - len(positions)
         return dataclasses.replace(
@@ -185,14 +187,14 @@ class Source:
         )
 
     def spread(self, count: int) -> "Source":
-        """`count` examples at even distances: where they are sorted by class, the first would be of one class only."""
+        """Picks `count` examples at even distances, because the first ones may all be of one class."""
         if count >= len(self):
             return self
         return self.take(np.arange(count) * len(self) // count, f"more than the {count:,} asked for")
 
     @property
     def summary(self) -> str:
-        """One line that accounts for every file or example, with the numbers of each class and what was decided.
+        """Accounts in one line for every file or example, with the numbers of each class and what was decided.
 
         Such as "1,432 files seen, 1,420 used: 9 not images (.txt 6, .heic 3), 3 skipped as damaged; 3 classes: cat 700,
         dog 500, owl 220".
@@ -224,12 +226,12 @@ class Source:
 
 @functools.lru_cache(maxsize=1)
 def decoding_threads() -> ThreadPoolExecutor:
-    """The threads that decode images: Pillow lets go of the interpreter while it works."""
+    """Returns the threads that decode images; they work at once, because Pillow releases the interpreter's lock."""
     return ThreadPoolExecutor(THREADS, thread_name_prefix="jaxgan-decode")
 
 
 def permutation(n: int, seed: int, *purpose: int) -> np.ndarray:
-    """int64 `[n]`: a permutation that depends on nothing but `n`, `seed` and `purpose`.
+    """Makes a permutation, int64 `[n]`, that depends on nothing but `n`, `seed` and `purpose`.
 
     It sorts Philox' raw words, which NumPy keeps the same for ever; `Generator.permutation` may
     change between its versions, and with it the order of the data of a resumed run.
@@ -246,5 +248,5 @@ def _sha256(*parts: bytes | np.ndarray) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """A library's error as part of a sentence of ours."""
+    """Makes a library's error a part of a sentence."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -1,4 +1,4 @@
-"""The data sources by name, and `load`, the one way in."""
+"""Opens data sets by the name of their source: `load` is the one way in."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -141,7 +141,7 @@ def _only_train_or_test(request: Request, name: str) -> None:
 
 
 def _embedded(request: Request) -> Source:
-    """Real digits that come inside installed packages: "mnist" (5,000 of 28x28) and "digits" (1,797 of 8x8)."""
+    """Reads real digits inside installed packages: "mnist" (5,000 of 28x28) and "digits" (1,797 of 8x8)."""
     if request.name not in EMBEDDED:
         raise suggest("The embedded data set", request.name, EMBEDDED)
     name = f"embedded/{request.name}"
@@ -155,7 +155,7 @@ def _embedded(request: Request) -> Source:
 
 
 def _stacked(request: Request) -> Source:
-    """Three random digits of an embedded set's split in three channels: 1,000 classes, number 100 a + 10 b + c."""
+    """Stacks three random digits of an embedded set's split in three channels: class 100 a + 10 b + c of 1,000."""
     digits = _embedded(request)
     assert isinstance(digits.examples, np.ndarray)
     # RandomState, because its stream is frozen: the stacks are the same under every NumPy.
@@ -167,7 +167,7 @@ def _stacked(request: Request) -> Source:
 
 
 def synthetic_modes(name: str) -> tuple[np.ndarray, float]:
-    """The mixture's centers, float64 `[K, 2]`, and the standard deviation of each Gaussian.
+    """Computes the mixture's centers, float64 `[K, 2]`, and the standard deviation of each Gaussian.
 
     >>> centers, sigma = synthetic_modes("ring")
     >>> centers.shape, sigma
@@ -183,7 +183,7 @@ def synthetic_modes(name: str) -> tuple[np.ndarray, float]:
 
 
 def _synthetic(request: Request) -> Source:
-    """A mixture of Gaussians in the plane; the label is the mode. All modes have equally many points."""
+    """Draws a mixture of Gaussians in the plane; the label is the mode. All modes have equally many points."""
     centers, sigma = synthetic_modes(request.name)
     name = f"synthetic/{request.name}"
     _only_train_or_test(request, name)

@@ -1,4 +1,4 @@
-"""Data sets that TFDS has prepared on disk as array_record: read without TensorFlow, never downloaded."""
+"""Reads data sets that TFDS has prepared on disk as array_record, without TensorFlow and without downloading."""
 
 import dataclasses
 import difflib
@@ -29,7 +29,7 @@ SOME = 256  # examples that stand for a set whose examples are not all read
 
 
 def prepared(request: Request) -> Source:
-    """The split of a prepared image data set, such as `train` or `train[:10%]`.
+    """Reads a split of a prepared image data set, such as `train` or `train[:10%]`.
 
     `data_dir` is TFDS' directory (empty for its default). The feature `image` is read, and `label` if it
     is a class label. Pixels are as stored: unlike in a folder, EXIF orientation is not applied.
@@ -115,7 +115,7 @@ def _largest(encoded: bytes) -> float:
 
 
 class _Reader:
-    """The encoded examples of one split, by number, from any thread."""
+    """Reads the encoded examples of one split by number, from any thread."""
 
     def __init__(self, builder: Any, request: Request):
         import tensorflow_datasets as tfds
@@ -151,7 +151,7 @@ class _Reader:
         return repr((self._builder.info.full_name, split, stored))
 
     def fetch(self, numbers: list[int]) -> list[dict[str, Any]]:
-        """The examples of these numbers, `image` still encoded."""
+        """Reads the examples of these numbers; `image` stays encoded."""
         try:
             with self._lock:
                 return list(self._stored.__getitems__(numbers))
@@ -163,7 +163,7 @@ class _Reader:
 
 
 def _builder(request: Request) -> Any:
-    """TFDS' builder of a data set that is prepared, as array_record."""
+    """Finds TFDS' builder of a data set that is prepared as array_record."""
     import tensorflow_datasets as tfds
 
     name, data_dir = request.name, str(Path(request.data_dir).expanduser()) if request.data_dir else None
@@ -193,7 +193,7 @@ def _builder(request: Request) -> Any:
 
 
 def _features(builder: Any, name: str) -> tuple[Any, Any]:
-    """The `image` feature, and the `label` feature or None."""
+    """Finds the `image` feature, and the `label` feature or None."""
     import tensorflow_datasets as tfds
 
     features = builder.info.features
@@ -212,7 +212,7 @@ def _features(builder: Any, name: str) -> tuple[Any, Any]:
 
 
 def _present(data_dir: str) -> list[str]:
-    """What is prepared in TFDS' directory, such as "fashion_mnist:3.0.1"."""
+    """Lists what is prepared in TFDS' directory, such as "fashion_mnist:3.0.1"."""
     root = Path(data_dir).expanduser()
     found = [p.parent.relative_to(root) for depth in ("*/*", "*/*/*") for p in root.glob(f"{depth}/dataset_info.json")]
     return sorted(f"{path.parent.as_posix()}:{path.name}" for path in found)
