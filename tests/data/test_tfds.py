@@ -3,11 +3,13 @@
 import io
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from support.pictures import deep_png
 
 from jaxgan.config.config import Config, DataConfig
 from jaxgan.data import load
@@ -28,11 +30,13 @@ def png(array):
     return buffer.getvalue()
 
 
-def write_tfds(data_dir, images, labels=None, *, name="tiny", shape=(None, None, 3), file_format="array_record"):
+def write_tfds(
+    data_dir, images, labels=None, *, name="tiny", shape=(None, None, 3), file_format="array_record", dtype=np.uint8
+):
     """Prepares a data set under `data_dir` as anyone's own TFDS builder would."""
     import tensorflow_datasets as tfds
 
-    features = {"image": tfds.features.Image(shape=shape)} if shape else {"text": tfds.features.Text()}
+    features = {"image": tfds.features.Image(shape=shape, dtype=dtype)} if shape else {"text": tfds.features.Text()}
     if labels is not None:
         features["label"] = tfds.features.ClassLabel(names=["cat", "dog", "owl"])
 
@@ -47,7 +51,11 @@ def write_tfds(data_dir, images, labels=None, *, name="tiny", shape=(None, None,
 
         def _generate_examples(self):
             for i, image in enumerate(images):
-                example = {"image": png(image)} if shape else {"text": "nothing to see"}
+                example = (
+                    {"image": png(image) if dtype == np.uint8 else deep_png(image)}
+                    if shape
+                    else {"text": "nothing to see"}
+                )
                 yield i, example | ({} if labels is None else {"label": int(labels[i])})
 
     Tiny.name = name
@@ -190,3 +198,21 @@ def test_tfds_streamed_is_told_apart_by_its_contents(tmp_path, monkeypatch, labe
         for name in ("a", "a", "b", "copy")
     )
     assert a == again == copy != b
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_tfds_of_16_bits_has_the_depth_of_its_largest_value(tmp_path, channels):
+    drawn = [np.full((12, 12, channels), value, np.uint16) for value in (0, 1000, 4095)]
+    write_tfds(tmp_path, drawn, shape=(12, 12, channels), dtype=np.uint16)
+    source = load("tfds", name="tiny", data_dir=str(tmp_path))
+    assert sorted(np.unique(source.examples).tolist()) == [0, 62, 255]
+    assert "16-bit pixels up to 4095, of which 4095 is white" in source.summary
+
+
+def test_tfds_takes_the_form_that_is_asked_for(tmp_path):
+    write_tfds(tmp_path, [pixels(i, 12, 24) for i in range(2)], [0, 1], shape=(12, 24, 3))
+    load_as = partial(load, "tfds", name="tiny", data_dir=str(tmp_path))
+    assert load_as(image_size=(12, 24)).shape == (12, 24, 3)
+    assert "all cropped to 12x12's proportions, which loses 50%" in load_as(image_size=12).summary
+    assert "loses" not in load_as(image_size=12, fit="stretch").summary
+    assert load_as(channels=1).shape == (12, 24, 1)
