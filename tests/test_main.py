@@ -186,6 +186,7 @@ def test_sigterm_before_the_first_step_is_told_and_has_the_code_that_a_shell_exp
     assert (done.returncode, done.stderr) == (143, sentence)
 
 
+@pytest.mark.slow
 def test_output_that_nobody_reads_is_no_fault(tmp_path, root):
     command = [sys.executable, "-m", "jaxgan.main", *FLAGS, f"--workdir={tmp_path}"]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -248,6 +249,7 @@ def test_command_helps_without_importing_jax(root, flag):
     assert done.stdout.endswith("False\n")
 
 
+@pytest.mark.slow
 def test_command_is_quiet_but_for_its_sentence(root, tmp_path):
     arguments = [*FLAGS, "--config.data.classes=17", f"--workdir={tmp_path / 'run'}"]
     done = subprocess.run(

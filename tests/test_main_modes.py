@@ -10,6 +10,7 @@ from PIL import Image
 from support.loops import FLAGS
 
 
+@pytest.mark.slow
 def test_command_trains_resumes_refuses_and_samples(command, tmp_path):
     """One run's life, in one test because its one compilation is what costs."""
     run = tmp_path / "run"

@@ -61,6 +61,7 @@ def execute(path: Path, directory: Path, values: dict[str, object]) -> nbformat.
     return read(copy)
 
 
+@pytest.mark.slow
 @by_name
 def test_notebook_runs_without_a_warning(path, tmp_path):
     outputs = [o for cell in execute(path, tmp_path, SMALL[path.stem]).cells for o in cell.get("outputs", [])]

@@ -28,6 +28,7 @@ def small(name, **model):
     return Config.from_dict({"data": {"image_size": 0}, "model": model})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize(("name", "shape"), CASES)
 def test_architecture_makes_and_judges_its_shapes(name, shape, dtype):
@@ -76,6 +77,7 @@ def test_architecture_switches_normalization_off(name):
     assert state.generator.stats == {} and state.discriminator.stats == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_discriminator_differentiates_twice(name):
     """As penalties on its gradient need."""
@@ -103,6 +105,7 @@ def test_every_layer_of_the_generator_is_spectrally_normalized_on_request(name):
     assert len(jax.tree.leaves(generator.stats["spectral_stats"])) == 2 * len(kernels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("output", "low", "high"), [("tanh", -1, 1), ("sigmoid", 0, 1)])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_generator_keeps_its_output_range(name, output, low, high):

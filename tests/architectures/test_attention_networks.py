@@ -33,6 +33,7 @@ def count(*trees) -> int:
 # Brock et al. 2019, https://arxiv.org/abs/1809.11096, table 1: millions of parameters of both networks together on
 # ImageNet at 128 pixels. The figures are met if the shared embedding is left out; with its 128,000 both would be 0.1
 # more. The table's other rows are networks between SAGAN and BigGAN.
+@pytest.mark.slow
 @pytest.mark.parametrize(("base_features", "millions"), [(96, 158.3), (64, 71.3)])
 def test_biggan_has_as_many_parameters_as_its_paper_says(base_features, millions):
     s = state("biggan", num_classes=1000, base_features=base_features, z_dim=120)

@@ -137,6 +137,7 @@ def test_what_it_does_not_provide_for_is_refused(size, model, message):
         state(size, **model)
 
 
+@pytest.mark.slow
 def test_widths_are_chosen_per_size():
     params = state(32, channel_multipliers=[1, 2, 2, 3]).discriminator.params
     assert params["basis"].shape == (4, 4, 6)

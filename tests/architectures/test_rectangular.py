@@ -60,6 +60,7 @@ def test_sides_that_cannot_be_halved_are_refused(architecture, size, sentence):
         networks(architecture, size)
 
 
+@pytest.mark.slow
 def test_a_run_of_rectangular_pictures_from_folder_to_report(tmp_path):
     for i in range(8):
         pixels = np.random.RandomState(i).randint(0, 256, (30, 50 + i, 3)).astype(np.uint8)

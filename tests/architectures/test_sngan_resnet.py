@@ -37,6 +37,7 @@ def test_parameters_are_as_many_as_the_papers_table_says(b, c):
 
 
 # Output channels by base_features: tables 5 and 6 of the paper, and of its authors' program for 64 pixels.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "dense", "generator", "discriminator"),
     [
@@ -105,6 +106,7 @@ def test_block_equals_the_explicit_one(resample, sees_image, key):
     np.testing.assert_allclose(got, explicit(params, x, resample=resample, sees_image=sees_image), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_initialization_is_that_of_the_authors_program(key):
     d = jax.jit(partial(init, small(base_features=32)))(key).discriminator.params
     block = d["Block_1"]

@@ -49,6 +49,7 @@ def dcgan_products(image: int, channels: int, widths: list[int], z_dim: int) -> 
     return g + 3 * d + 2 * d + 2 * (d - layers[0]) + d + g + (g - z_dim * flat)
 
 
+@pytest.mark.slow
 def test_work_counts_the_products_of_a_dcgan_within_3_percent():
     """The rest is optimizer, batch norm, spectral norm and activations."""
     for model, layers in (("dcgan28", (28, 1, [64, 128], 128)), ("dcgan32", (32, 3, [64, 128, 256], 128))):

@@ -53,6 +53,7 @@ def short(monkeypatch):
     monkeypatch.setattr(runs, "SAMPLES", 64)
 
 
+@pytest.mark.slow
 def test_a_run_is_kept_and_not_trained_again(short, tmp_path, capsys):
     argv = [f"--directory={tmp_path}", "--only=d_lr_0", "--seeds=1"]
     assert runs.main(argv) == 0
@@ -68,6 +69,7 @@ def test_a_run_is_kept_and_not_trained_again(short, tmp_path, capsys):
     assert "| fitting | 1 |" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_ends_where_the_loop_would_stop_it(short):
     row = BROKEN["d_lr_0"]._replace(gan=rows.game_of(lambda r, f: r * np.nan, lambda r, f: f))
     history = runs.run(row, 0)
@@ -87,6 +89,7 @@ def test_memorized_images_lie_near_the_training_examples_and_have_their_classes(
     assert 0 < scores["eval/fd_pixels"] < 5
 
 
+@pytest.mark.slow
 def test_one_mode_is_one_mode():
     import jax
 

@@ -59,6 +59,7 @@ def with_singular_vectors(ours, theirs):
     return unflatten_dict(ours), unflatten_dict(theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("game", GAMES)
 def test_stock_layers_make_the_same_networks(game, key):
     values = config_of(game).to_dict()
@@ -90,6 +91,7 @@ def test_stock_layers_make_the_same_networks(game, key):
     assert_allclose(found[:, 0], logits, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_stock_spectral_norm_moves_in_the_discriminator_step_only(key):
     values = config_of("dcgan28").to_dict()
     values["model"]["base_features"] = 2

@@ -25,6 +25,7 @@ def test_pairs_take_turns_and_give_times_per_step():
     assert [[turn.wall for turn in pair] for pair in found] == [[pytest.approx(3), pytest.approx(2)]] * 3
 
 
+@pytest.mark.slow
 def test_upper_bound_is_above_the_median_and_tightens_with_pairs():
     random = np.random.RandomState(0)
     few, many = (random.normal(1.02, 0.05, n) for n in (30, 3000))
@@ -41,6 +42,7 @@ def test_report_tells_medians_and_ratios_of_pairs():
     assert "processor time: 6 ms with monitors, 3 without; ratio of 2 pairs 2.0000" in lines[1]
 
 
+@pytest.mark.slow
 def test_flops_of_a_step_without_monitors_are_fewer():
     c = Config.from_dict(
         {

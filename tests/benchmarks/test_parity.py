@@ -20,6 +20,7 @@ SHAPES = {"dcgan": [(28, 28, 1), (32, 32, 3), (64, 64, 3)], "mlp": [(2,), (8, 8,
 MLP = {"architecture": "mlp"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [
@@ -69,6 +70,7 @@ def test_nan_is_a_failure():
     assert parity.failures([parity.Comparison("loss", "loss/d of step 1", float("nan"))], "float32")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d_batch_norm", [False, True])
 @pytest.mark.parametrize(("name", "shape"), [(name, shape) for name, shapes in SHAPES.items() for shape in shapes])
 def test_load_then_unload_is_the_identity(name, shape, d_batch_norm):
@@ -123,6 +125,7 @@ def test_twin_refuses_what_it_has_not(sections, message):
         Twin(case("", (2,), model=MLP, **sections).config, (2,))
 
 
+@pytest.mark.slow
 def test_main_reports_and_fails(monkeypatch, capsys):
     few = [CASES["ring, non_saturating, no SN"]]
     monkeypatch.setattr(parity, "cases", lambda: few)

@@ -83,6 +83,7 @@ def test_an_interruption_ends_a_worker_at_once(stand_in, tmp_path):
         os.killpg(worker.pid, 0)
 
 
+@pytest.mark.slow
 def test_only_torch_compile_may_fail(stand_in, tmp_path, monkeypatch, capsys):
     makers = {name: stand_in for name in ("jaxgan", "torch", "torch_tuned", "flax")}
     makers["torch_compile"] = partial(stand_in, fail="make")
@@ -107,6 +108,7 @@ def test_only_torch_compile_may_fail(stand_in, tmp_path, monkeypatch, capsys):
         measure.measure("ring", measure.processes("ring", True), 2, tmp_path)
 
 
+@pytest.mark.slow
 def test_sides_run(tmp_path):
     """The real ones, in one process to save time."""
     config = Config.from_dict(
@@ -125,6 +127,7 @@ def test_sides_run(tmp_path):
         worker.close()
 
 
+@pytest.mark.slow
 def test_torch_runs_without_jax():
     """Its memory would count as PyTorch's. The game comes in a pickle, as to a worker."""
     pytest.importorskip("torch")

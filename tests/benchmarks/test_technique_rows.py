@@ -75,6 +75,7 @@ def test_every_key_of_a_section_is_switched_on_by_a_row(section):
     assert {key for key in KEYS if key.startswith(f"{section}.")} - constants <= used
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TECHNIQUES)
 def test_row_builds_and_says_how_to_switch_it_on(name):
     row, config = TECHNIQUES[name], CONFIGS[name]
@@ -99,6 +100,7 @@ def test_keys_make_a_config():
     assert (config.seed, config.loss.name, config.data.classes) == (3, "hinge", (1, 2))
 
 
+@pytest.mark.slow
 def test_a_row_is_trained_and_one_that_fails_stops_nothing(capsys):
     impossible = Row("tricks", {"loss.name": "hinge", "targets.smoothing": 0.1})
     tiny = Row("constraints", {"regularizers.r1": 1.0, "model.channel_multipliers": (1,)}, next(iter(BASES)))
@@ -135,6 +137,7 @@ def test_ablation_has_three_strengths_of_every_trick():
     assert used == {key for key in KEYS if key.startswith("targets.")} - static
 
 
+@pytest.mark.slow
 def test_ablation_compiles_its_step_once(capsys, monkeypatch):
     monkeypatch.setattr(ablation, "BASE", ablation.BASE | {"model.channel_multipliers": (1,)})
     assert ablation.main(["--steps=1", "--seeds=1"]) == 0

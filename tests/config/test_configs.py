@@ -28,6 +28,7 @@ VARIANTS = {path: variants(path) for path in FILES}
 RUNS = [f"{path}{colon}{name}" for path in FILES for colon, name in [("", ""), *((":", v) for v in VARIANTS[path])]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", RUNS, ids=lambda file: file.rpartition("/")[2])
 def test_config_file_builds_and_survives_json(file):
     config = as_config(load_file(file))

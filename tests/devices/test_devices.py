@@ -157,6 +157,7 @@ def run(game: str, count: int, k: int, steps: int = 6):
     return state, jax.tree.map(lambda *values: np.concatenate(values), *rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 4])
 @pytest.mark.parametrize("game", GAMES)
 def test_scan_steps_gives_the_same_run(game, count, float64):
@@ -212,6 +213,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_use_cpu_devices_takes_the_largest_number_that_divides_and_does_not_starve():
     env = {k: v for k, v in os.environ.items() if k not in ("PJRT_NPROC", "XLA_FLAGS")}
     done = subprocess.run([sys.executable, "-c", SCRIPT], env=env, capture_output=True, text=True, timeout=120)

@@ -80,6 +80,7 @@ STOCK = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
 @pytest.mark.parametrize("name", GAMES)
 def test_export_holds_collectives_donation_and_the_stock_operations_only(name, platform, monkeypatch):

@@ -16,6 +16,8 @@ from jaxgan.metrics.downstream import Downstream
 from jaxgan.runs.score_log import recorded
 from jaxgan.sampling.sampler import load
 
+pytestmark = pytest.mark.slow
+
 
 def test_evaluation_says_what_samples_are_worth_as_training_data(run, monkeypatch):
     seen = []

@@ -19,12 +19,14 @@ from jaxgan.sampling.sampler import load
 from jaxgan.training.loop import train
 
 
+@pytest.mark.slow
 def test_evaluation_gives_the_number_of_training_bit_for_bit_every_time(run):
     first, second = evaluate(run[0])["fd"], evaluate(run[0])["fd"]
     assert first == second and first.value == values(run[0])[6]
     assert json.loads((run[0] / "evaluation.jsonl").read_bytes().splitlines()[-1])["by"] == "evaluate"
 
 
+@pytest.mark.slow
 def test_a_folder_of_a_runs_own_samples_scores_as_the_run(run, tmp_path):
     load(run[0]).save(f"{tmp_path}/", 24)
     of_folder = score_folder(tmp_path, tiny())["fd"]
@@ -39,6 +41,7 @@ def test_a_folder_of_images_of_other_channels_is_refused(tmp_path):
         score_folder(tmp_path, tiny())
 
 
+@pytest.mark.slow
 def test_a_folder_of_gray_images_written_with_three_channels_scores_as_gray(tmp_path):
     gray = folder_of(tmp_path / "gray", 0).data.data_dir
     (tmp_path / "three").mkdir()
@@ -48,6 +51,7 @@ def test_a_folder_of_gray_images_written_with_three_channels_scores_as_gray(tmp_
     assert first.value == second.value
 
 
+@pytest.mark.slow
 def test_a_folder_of_images_of_another_size_has_another_protocol(tmp_path, capsys):
     folder_of(tmp_path / "same", 0)
     folder_of(tmp_path / "larger", 0)
@@ -60,6 +64,7 @@ def test_a_folder_of_images_of_another_size_has_another_protocol(tmp_path, capsy
         same.better_than(larger)
 
 
+@pytest.mark.slow
 def test_images_that_are_not_scored_do_not_count_as_resized(tmp_path, capsys):
     """Of twelve images the first, fourth, seventh and tenth are scored; the second is of another size."""
     folder_of(tmp_path / "images", 0)
@@ -70,6 +75,7 @@ def test_images_that_are_not_scored_do_not_count_as_resized(tmp_path, capsys):
     assert score_folder(tmp_path / "images", tiny())["fd"].protocol.resize == "the folder's images to 8x8"
 
 
+@pytest.mark.slow
 def test_a_folder_is_scored_against_the_data_of_a_run_and_recorded_with_it(run, tmp_path):
     load(run[0]).save(f"{tmp_path}/", 24)
     found = score_folder(tmp_path, workdir=run[0])["fd"]
@@ -83,6 +89,7 @@ def test_a_folder_needs_data_to_be_compared_with(tmp_path):
         score_folder(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_folder_is_scored_against_images_that_are_not_square(tmp_path, capsys):
     folder_of(tmp_path / "images", 0)
     wide = from_arrays(np.random.RandomState(0).randint(0, 256, (12, 8, 12), np.uint8))
@@ -91,6 +98,7 @@ def test_a_folder_is_scored_against_images_that_are_not_square(tmp_path, capsys)
     assert "cropped to 8x12's proportions, which loses 33% of their pixels on average" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [("train", "test"), ("fake", "test"), ("cat", "dog", "val")])
 def test_a_folder_is_scored_whole_whatever_its_sub_folders_are_called(tmp_path, names):
     for name in names:
@@ -109,6 +117,7 @@ def test_a_folders_bad_images_are_skipped_on_request(tmp_path):
     assert found.protocol.n_fake == 11 and found.protocol.resize == "none"
 
 
+@pytest.mark.slow
 def test_scores_that_cannot_be_recorded_are_given_all_the_same(run, monkeypatch, capsys):
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -118,6 +127,7 @@ def test_scores_that_cannot_be_recorded_are_given_all_the_same(run, monkeypatch,
     assert "cannot be written to" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_is_of_the_newest_protocol(tmp_path):
     """Scores of fewer real examples, which are of another protocol, are lower or not, but never the best."""
     few = tiny(eval__num_real=4, train__num_steps=4, train__keep=9)
@@ -139,6 +149,7 @@ def test_a_checkpoint_that_is_not_there_is_refused(run, checkpoint, sentence):
         load(run[0], checkpoint=checkpoint)
 
 
+@pytest.mark.slow
 def test_a_run_on_examples_of_the_caller_is_evaluated_with_them_only(tmp_path, tiny_digits):
     images = tiny_digits[0][:32]
     train(tiny(train__num_steps=2), tmp_path, source=images)
@@ -147,6 +158,7 @@ def test_a_run_on_examples_of_the_caller_is_evaluated_with_them_only(tmp_path, t
     assert evaluate(tmp_path, source=images)["fd"].value == values(tmp_path)[2]
 
 
+@pytest.mark.slow
 def test_points_are_compared_as_they_are(tmp_path):
     config = tiny(
         data__source="synthetic", data__name="ring", data__image_size=0, model__output="linear", eval__metrics=["fd"]
@@ -167,6 +179,7 @@ def test_what_is_not_evaluated_while_it_trains_is_refused_by_evaluation_only(run
             evaluate(run[0], config=tiny(eval__every=0, **change))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("num", "said"), [(3, False), (12, False), (13, True), (None, False)])
 def test_fewer_images_than_asked_for_are_said(tmp_path, capsys, num, said):
     folder_of(tmp_path / "images", 0)

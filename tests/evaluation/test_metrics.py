@@ -25,6 +25,7 @@ from jaxgan.steps.gan import init
 from jaxgan.training.actions import Evaluate
 
 
+@pytest.mark.slow
 def test_the_score_is_that_of_the_samples_themselves(run):
     """Against an independent way: samples drawn by the `Sampler`, saved as bytes, and features from one call."""
     sampler = load(run[0])
@@ -34,6 +35,7 @@ def test_the_score_is_that_of_the_samples_themselves(run):
     assert evaluate(run[0])["fd"].value == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_number_of_devices_changes_rounding_only(run):
     found = []
     for devices in (Devices(jax.devices()[:1]), Devices(jax.devices()[:4])):

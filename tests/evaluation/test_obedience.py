@@ -69,6 +69,7 @@ def test_class_obedience_goes_through_the_classes_there_are(sampler):
     assert set(found.diversity.per_class) == {2, 7}
 
 
+@pytest.mark.slow
 def test_code_meaning_finds_the_class_of_each_code(sampler):
     made = sampler(None, infogan={"categorical": [10]})
     drawn = g_inputs(made.gan, seed_keys(0).sample, jnp.arange(200))[:, made.gan.z_dim :]

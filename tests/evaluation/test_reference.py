@@ -75,6 +75,7 @@ def test_scores_against_other_classes_are_not_compared(run):
         a.better_than(b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "num"), [("precision", 6), ("coverage", 6), ("fd", 2), ("kid", 2), ("diversity", 2)])
 def test_a_metric_is_computed_of_the_fewest_examples_but_not_of_fewer(run, name, num):
     sections = {"eval__metrics": [name], "eval__best_metric": name}

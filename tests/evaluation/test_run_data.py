@@ -42,6 +42,7 @@ def decoded(monkeypatch):
     return counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [{}, {"data__classes": ["a", "b"]}, {"data__max_examples": 30}])
 def test_a_run_with_scores_decodes_each_image_once(labelled, decoded, tmp_path, monkeypatch, change):
     monkeypatch.setattr("jaxgan.evaluation.reference.load_classifier", _quick)

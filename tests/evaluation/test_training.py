@@ -27,6 +27,7 @@ def test_training_scores_at_every_interval_and_logs_them_by_their_tag(run):
     )
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_stays_beside_the_newest(run):
     found = values(run[0])
     best = min(found, key=found.get)
@@ -37,6 +38,7 @@ def test_the_best_checkpoint_stays_beside_the_newest(run):
     assert load(run[0], checkpoint="best").step == best
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_stays_when_a_run_goes_on_without_scores(run, tmp_path):
     shutil.copytree(run[0], tmp_path / "run")
     train(tiny(eval__every=0, train__num_steps=8), tmp_path / "run")
@@ -62,23 +64,27 @@ def test_what_cannot_be_scored_is_refused_before_the_workdir_is_touched(tmp_path
         assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_scores_do_not_change_the_training(run, tmp_path):
     state = train(tiny(eval__every=0), tmp_path)
     jax.tree.map(np.testing.assert_array_equal, jax.device_get(state), jax.device_get(run[1]))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_scores_as_if_it_had_not_stopped(run, tmp_path):
     train(tiny(train__num_steps=3), tmp_path)
     train(tiny(), tmp_path)
     assert {step: v for step, v in values(tmp_path).items() if step != 3} == values(run[0])
 
 
+@pytest.mark.slow
 def test_without_scores_there_is_no_best_checkpoint(tmp_path):
     train(tiny(eval__every=0, train__num_steps=2), tmp_path)
     with pytest.raises(UserError, match=r"train with eval\.every set"):
         load(tmp_path, checkpoint="best")
 
 
+@pytest.mark.slow
 def test_a_run_ends_early_where_asked_for_and_stays_ended(run, tmp_path, monkeypatch, capsys):
     made = iter([1.0, 1.0, 1.0, 1.0])
     shutil.copytree(run[0], tmp_path / "other")

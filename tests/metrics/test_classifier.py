@@ -67,6 +67,7 @@ def test_classifier_of_shuffled_labels_is_near_chance(splits):
     assert train_classifier(shuffled, test, steps=STEPS).accuracy < 0.25
 
 
+@pytest.mark.slow
 def test_classifier_is_that_of_its_seed(trained, splits):
     assert train_classifier(*splits, steps=STEPS).hash == trained.hash
     assert train_classifier(*splits, steps=STEPS, seed=1).hash != trained.hash
@@ -79,6 +80,7 @@ def test_classifier_takes_any_size_and_channels(shape):
     assert (features.shape, logits.shape) == ((5, classifier.NUM_FEATURES), (5, 3))
 
 
+@pytest.mark.slow
 def test_classifier_learns_from_floats_of_odd_size():
     images = np.random.RandomState(0).uniform(0, 0.2, (20, 9, 13, 3)).astype(np.float32)
     labels = np.arange(20) % 2
@@ -252,6 +254,7 @@ def test_classifier_refuses_splits_that_differ(two_classes):
         train_classifier(two_classes, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mnist", "digits"])
 def test_classifiers_of_embedded_sets_come_with_the_package(name, trainings, tmp_path):
     splits = [load("embedded", name=name, split=split) for split in ("train", "test")]

@@ -66,6 +66,7 @@ def test_within_class_diversity_refuses_equal_real_examples(rng):
         within_class_diversity(rng.randn(4, 2), np.zeros(4, int), np.ones((4, 2)), np.zeros(4, int))
 
 
+@pytest.mark.slow
 def test_class_accuracy_counts_predicted_labels(rng):
     network = random_network((8, 8, 1))
     images = rng.uniform(-1, 1, (50, 8, 8, 1)).astype(np.float32)

@@ -60,6 +60,7 @@ def test_verdict_goes_by_order_and_by_every_seed(name, rows, expected):
     assert damage.seen(values(name, *rows), name, "blur") is expected
 
 
+@pytest.mark.slow
 def test_table_has_a_row_for_each_set_and_verdict(images):
     protocol = Protocol("random", "0", "arrays", "test", 1, 1)
     found, protocol = damage.score(images, LABELS, random_network((8, 8, 1)), 2, protocol)

@@ -40,6 +40,7 @@ def trained_on(monkeypatch):
     return sets
 
 
+@pytest.mark.slow
 def test_images_teach_their_labels(real, generated, tmp_path):
     images, labels = generated
     found = downstream_accuracy(images, 1 - labels, real, real, steps=20, cache_dir=tmp_path, report=lambda line: None)

@@ -21,6 +21,8 @@ from jaxgan.metrics.torch_file import read_state_dict
 from jaxgan.metrics.weights import fingerprint
 from jaxgan.sampling.grid import to_uint8
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (32, 32, 3)
 TOLERANCE = 1e-4  # of values up to 2.3; 2.4e-5 was measured
 

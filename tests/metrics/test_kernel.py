@@ -86,6 +86,7 @@ def test_resamples_do_not_depend_on_the_block(monkeypatch):
     np.testing.assert_allclose(resampled_discrepancies(x, y, 5, 0), expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_interval_covers_the_expectation():
     """95 % of intervals should hold the mean over draws; 88 % is 4.5 standard errors of 200 sets below that."""
     rng = np.random.RandomState(0)

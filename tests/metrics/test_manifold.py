@@ -35,6 +35,7 @@ def plain(real, fake, k, k_dense):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "m", "d"), SIZES)
 def test_manifold_equals_the_definitions(n, m, d):
     real, fake = sets(n, m, d)
@@ -109,6 +110,7 @@ def test_an_outlier_does_not_blur_the_others():
     )
 
 
+@pytest.mark.slow
 def test_manifold_of_ten_thousand_is_compared_in_little_memory():
     x = np.random.RandomState(0).randn(10_000, 2)
     tracemalloc.start()

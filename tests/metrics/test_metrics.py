@@ -137,6 +137,7 @@ def test_missing_input_is_named(name, halves):
             value(name, *bare)
 
 
+@pytest.mark.slow
 def test_intervals_hold_their_values(halves):
     for name in ("fd", "kid"):
         score = measure(name, *halves, PROTOCOL)
@@ -147,6 +148,7 @@ def test_no_resamples_give_no_interval(halves):
     assert measure("fd", *halves, PROTOCOL, resamples=0).interval is None
 
 
+@pytest.mark.slow
 def test_wide_features_have_no_interval():
     wide = [Extracted(np.random.RandomState(i).randn(600, metrics.WIDEST_RESAMPLED + 1)) for i in (0, 1)]
     assert measure("fd", *wide, PROTOCOL).interval is None

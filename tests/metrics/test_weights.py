@@ -38,6 +38,7 @@ def bomb(path, kind: str) -> None:
         archive.writestr("a/b.npy", npy(declared, bytes(2**28) if kind == "compressed" else bytes(8)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["compressed", "declared"])
 def test_a_file_that_declares_more_than_it_holds_takes_no_memory(tmp_path, kind):
     path = tmp_path / "w.npz"

@@ -149,6 +149,7 @@ def test_halves_of_the_published_runs_stay_as_they_were(published):
     assert half["CIFAR10/ACGAN-train-2020_09_17_20_04_13"] == "fitting"
 
 
+@pytest.mark.slow
 def test_of_published_runs_that_went_bad_nine_of_ten_are_told_in_time(published):
     alarms = {name: first_problem(diagnose(history(run, True, True))) for name, run in published.items()}
     right = [in_time(run, alarms[n] and alarms[n].reported) for n, run in published.items() if degraded(run)]

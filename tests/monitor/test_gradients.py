@@ -122,6 +122,7 @@ def test_layers_of_a_module_without_parameters_are_none():
 LAYERS = (Layer("bottom", ("a",), (0, 1)), Layer("top", ("b",), (2,)))
 
 
+@pytest.mark.slow
 def test_update_scalars_are_norms_over_all_parameters_of_a_layer():
     random = np.random.RandomState(0)
     grads, before, move = (
@@ -166,6 +167,7 @@ def assert_as_the_optimizer_saw(metrics, name: str, layers, before, after, b1: f
         assert_allclose(metrics[f"update_ratio/{name}/{layer.name}"], ratio, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -214,6 +216,7 @@ def test_sigma_is_that_of_the_first_pass_where_there_are_two(key):
     assert not [name for name in metrics if name.startswith("sigma/g")]
 
 
+@pytest.mark.slow
 def test_sigma_of_the_generator(key):
     gan, state, hyper = game(small(model__g_spectral_norm=True, model__g_batch_norm=False, train__accumulate=2))
     _, metrics = jax.jit(partial(g_step, gan))(state, first(batches(1)), key, hyper)
@@ -235,6 +238,7 @@ class FlaxNormed(nn.Module):
         return DOutput(nn.Dense(1)(x)[:, 0], x, {})
 
 
+@pytest.mark.slow
 def test_sigma_of_flax_is_found_in_a_callers_own_module(key):
     gan, state, hyper = game(small(), discriminator=FlaxNormed())
     batch = first(batches(1))
@@ -254,6 +258,7 @@ def test_sigma_of_several_kernels_of_a_layer_is_the_largest():
 # --- in every kind of step -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_scalars_of_a_train_step_are_those_of_its_updates():
     """Not those of the updates by the penalties alone, nor by the codes alone."""
     options = {"regularizers__r1": 1.0, "regularizers__interval": 2, "infogan__categorical": (3,)}

@@ -45,6 +45,7 @@ def test_attention_equals_the_sum_over_pixels():
     assert_allclose(got, explicit(variables["params"], X.astype(np.float64)), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 def test_attention_differentiates_twice():
     params = jax.tree.map(lambda p: jnp.asarray(p, float) / 4, parameters()["params"])

@@ -23,6 +23,7 @@ def test_grouped_convolution_is_one_convolution_per_group(size, groups):
     assert_allclose(got, jnp.concatenate(parts, -1), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("groups", [3, 2 * PARTS])
 def test_grouped_convolution_has_the_second_derivatives_of_xlas_own(groups):

@@ -33,6 +33,7 @@ def test_downsample_filters_and_takes_every_second_pixel():
     assert_allclose(downsample(jnp.asarray(x)), expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_downsample_is_a_quarter_of_upsample_transposed():
     x, y = jnp.asarray(normal(1, 3, 2, 1)), jnp.asarray(normal(1, 6, 4, 1))
     (transposed,) = jax.linear_transpose(upsample, x)(y)

@@ -49,6 +49,7 @@ def assert_trees_equal(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
+@pytest.mark.slow
 @each_layer
 def test_spectral_norm_converges_to_svd(name):
     layer, shape, out_axis = LAYERS[name]

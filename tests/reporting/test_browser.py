@@ -6,6 +6,8 @@ from support.recorded import IMAGES, add_curves, add_scores, begin, finding, who
 
 from jaxgan.reporting import report, run_record
 
+pytestmark = pytest.mark.slow
+
 if not PROGRAM:
     pytest.skip("There is no Chromium: apt-get install chromium.", allow_module_level=True)
 

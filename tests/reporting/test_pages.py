@@ -148,6 +148,7 @@ def test_page_of_a_run_that_lacks_most(parts, tmp_path):
     assert ("Protocols" in parsed.text) == (add_scores in parts)
 
 
+@pytest.mark.slow
 def test_page_of_points(tmp_path):
     run = begin(tmp_path / "run", POINTS)
     add_checkpoint(run, 600)
@@ -170,6 +171,7 @@ def test_page_escapes_what_users_name(tmp_path):
         assert "</script><b>" not in source
 
 
+@pytest.mark.slow
 def test_page_says_why_training_images_are_not_shown(tmp_path):
     run = whole(tmp_path / "run")
     config = run / "config.json"
@@ -241,6 +243,7 @@ def test_data_uri_stays_within_its_limit(size, channels):
     assert uri.startswith("data:image/png;base64," if size == 8 else "data:image/webp;base64,")
 
 
+@pytest.mark.slow
 def test_timeline_chooses_few_of_many_and_stays_small(tmp_path):
     run = begin(tmp_path / "run", IMAGES)
     add_samples(run, range(0, 1000, 10), size=28)

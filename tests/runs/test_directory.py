@@ -217,6 +217,7 @@ def test_read_of_no_run_is_refused(tmp_path):
             directory.read(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_lock_admits_a_second_run_only_after_the_first_is_gone(tmp_path):
     script = (
         "import sys; from pathlib import Path; from jaxgan.runs.directory import locked\n"

@@ -124,6 +124,7 @@ def test_two_summary_writers_share_a_directory(tmp_path):
     assert [s for s, _ in tensors(EventAccumulator(str(tmp_path)).Reload(), "a")] == [1, 2]
 
 
+@pytest.mark.slow
 def test_writing_never_imports_tensorflow(tmp_path):
     """Not even where it is installed."""
     (tmp_path / "tensorflow").mkdir()

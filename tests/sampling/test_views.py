@@ -68,6 +68,7 @@ def test_interpolations_start_and_end_at_samples(sampler):
     assert np.abs(middle - (between + 1) / 2 * 255).max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("values", "classes"), [(CODES, ()), (CONDITIONED, ("a", "b"))])
 def test_interpolations_keep_codes_and_go_through_the_classes(values, classes, monkeypatch):
     made, asked = make(values, classes=classes), []
@@ -80,6 +81,7 @@ def test_interpolations_keep_codes_and_go_through_the_classes(values, classes, m
     assert (labels is None) if not classes else labels.tolist() == [0] * 4 + [1] * 4 + [0] * 4
 
 
+@pytest.mark.slow
 def test_interpolations_of_points_are_paths():
     picture = views.interpolations(make(POINTS, (2,)), real=np.zeros((3, 2)) + 1)
     assert picture.shape == (400, 400, 3) and len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
@@ -152,6 +154,7 @@ def test_cells_take_a_grid_apart(channels):
     np.testing.assert_array_equal(cells(grid(images, 3), 5, 4), images.reshape(2, 3, 5, 4, channels))
 
 
+@pytest.mark.slow
 def test_class_grid_has_a_class_to_a_column_and_a_latent_to_a_row():
     made = make(CONDITIONED, classes=("a", "b", "c"))
     shown = cells(views.class_grid(made, rows=3, columns=2, seed=5), 8, 8)
@@ -161,6 +164,7 @@ def test_class_grid_has_a_class_to_a_column_and_a_latent_to_a_row():
         np.testing.assert_array_equal(shown[:, column], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("code", "taken"), [(0, np.eye(4)), (1, np.linspace(-1, 1, 5)[:, None])])
 def test_code_sweep_shows_all_values_of_a_code(code, taken):
     made = make(CODES)

@@ -56,6 +56,7 @@ def test_the_pairs_are_all_there_are():
     assert {d for _, d in PAIRS} == set(D_CONDITIONINGS) - {"none"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("g", "d", "dtype"), [(*p, t) for p, t in zip(PAIRS, ["float32", "bfloat16"] * 2, strict=True)]
 )
@@ -73,6 +74,7 @@ def test_conditional_architecture_makes_and_judges_its_shapes(name, g, d, dtype)
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_conditional_architecture_has_the_layers_of_its_conditioning(name):
     def embedded(net):  # layers with one row for each class
@@ -134,6 +136,7 @@ def test_projection_adds_the_product_of_embedding_and_features():
     assert_allclose(out.logits, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_projection_is_spectrally_normalized_where_the_discriminator_is():
     d, variables = mlp("projection", spectral_norm=True)
     kernel = variables["params"]["projection"]["kernel"]
@@ -215,6 +218,7 @@ def test_large_logits_of_bfloat16_networks_differ():
     assert np.ptp(logits) < 20 and len(np.unique(logits)) > 32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_architecture_has_further_heads(name):
     d = conditional(name).discriminator.clone(heads=(("code", 5),))
@@ -224,6 +228,7 @@ def test_architecture_has_further_heads(name):
     assert out.heads["code"].shape == (B, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_minibatch_stddev_is_mixed_into_the_last_maps(name):
     """By one more layer, which leaves them as many as they were."""

@@ -38,6 +38,7 @@ NOISE = {"targets__instance_noise": 0.5, "targets__instance_noise_steps": 10}
 CUTOUT = {"augment__policy": ("cutout",)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [NOISE, CUTOUT], ids=["noise", "augmentation"])
 def test_what_d_sees_is_drawn_anew_for_each_kind_of_example_each_example_and_each_update(options, key):
     x = jnp.ones((8, 8, 8, 1))
@@ -128,6 +129,7 @@ class SeesLabel(nn.Module):
 CONDITIONAL = {"model__g_conditioning": "concat", "model__d_conditioning": "concat"}
 
 
+@pytest.mark.slow
 def test_generated_examples_are_of_the_batchs_labels_and_judged_by_them(key):
     gan, state, hyper = game(small(**CONDITIONAL), generator=ShowsLabel(), discriminator=SeesLabel())
     batch = first(batches(1))
@@ -139,6 +141,7 @@ def test_generated_examples_are_of_the_batchs_labels_and_judged_by_them(key):
     assert_allclose(metrics["loss/g"], np.log(2), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "head"),
     [
@@ -176,6 +179,7 @@ def test_steps_use_the_labels(conditioning, key):
     assert (a[1] == b[1]) == (conditioning in ("class_fake", "auxiliary"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"model__minibatch_stddev": 4}], ids=["apart", "in groups"])
 def test_one_pass_over_both_kinds_equals_two(options, key):
     gan, state, hyper = game(small(**options))

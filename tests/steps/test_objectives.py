@@ -61,6 +61,7 @@ def entropy(logits, label) -> float:
     return (logsumexp(logits, axis=1) - np.take_along_axis(logits, np.asarray(label)[:, None], 1)[:, 0]).mean()
 
 
+@pytest.mark.slow
 def test_objectives_of_a_plain_game_are_its_loss(outputs, examples, key):
     gan, hyper = parts()
     real, fake = outputs
@@ -99,6 +100,7 @@ def test_terms_of_the_loss_follow_the_targets(outputs, examples, key):
     assert_allclose([found["loss/d_real"], found["loss/d_fake"]], [real, np.logaddexp(0, f).mean()], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -175,6 +177,7 @@ def test_auxiliary_adds_the_class_losses_of_real_and_generated_examples(outputs,
     assert_allclose([metrics["loss/g_adversarial"], metrics["loss/g_class"]], [adversarial, fake], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_generator_of_the_class_loss_alone_has_its_gradient(outputs, examples):
     conditioned = {"model__d_conditioning": "auxiliary", "loss__class_weight": 0.5, **CONDITIONED}
     gan, hyper = parts(loss__g_adversarial_weight=0.0, **conditioned)
@@ -240,6 +243,7 @@ def test_tricks_of_strength_zero_give_the_plain_losses_bit_for_bit(name, outputs
     assert g_loss(*traced, *outputs, examples).loss == g_loss(*plain, *outputs, examples).loss
 
 
+@pytest.mark.slow
 def test_tricks_of_all_strengths_share_one_compilation(outputs, examples, key):
     gan, hyper = parts(targets__traced=True)
 
@@ -265,6 +269,7 @@ def test_noisy_labels_differ_between_updates_and_examples(outputs, examples):
     assert len({float(d_loss(gan, hyper, *outputs, examples, jax.random.key(0)).loss) for _ in range(2)}) == 1
 
 
+@pytest.mark.slow
 def test_packed_examples_have_one_target_for_each_pack(outputs, examples, key):
     """Six examples packed by two are three logits; what a target is depends on the first example's number."""
     gan, hyper = parts(targets__noisy_real=0.5, model__packing=2)
@@ -289,6 +294,7 @@ def penalized(gan, hyper, real, fake, examples, key):
     return penalties(gan, GANState(jnp.int32(0), None, None, None, {}), update, {}, {}, fake)
 
 
+@pytest.mark.slow
 def test_penalties_are_summed_by_their_weights_and_draw_whatever_others_there_are(examples, key, rng):
     gan, hyper = parts(regularizers__r1=2.0, regularizers__wgan_gp=10.0)
     gan = dataclasses.replace(gan, discriminator=Quadratic())
@@ -321,6 +327,7 @@ class Linear:
         return DOutput(jnp.sum(x * w, axis=(1, 2, 3)), x, {}), {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packing", [1, 2])
 @pytest.mark.parametrize(("penalty", "kind"), [("r1", D_REAL), ("r2", D_FAKE)])
 def test_r1_and_r2_before_augmentation_pass_through_it(penalty, kind, packing, examples, key, rng):

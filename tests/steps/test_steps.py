@@ -22,6 +22,7 @@ from jaxgan.techniques.losses import LOSSES
 BATCH_NORMS = [{}, {"model__d_batch_norm": True}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", BATCH_NORMS, ids=["spectral norm", "and batch norm"])
 def test_d_step_moves_all_of_the_discriminator_and_nothing_else(options, key):
     gan, state, hyper = game(config(**options))
@@ -32,6 +33,7 @@ def test_d_step_moves_all_of_the_discriminator_and_nothing_else(options, key):
         assert not same(new.discriminator.stats[name], stats)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", BATCH_NORMS, ids=["spectral norm", "and batch norm"])
 def test_g_step_moves_all_of_the_generator_and_nothing_else(options, key):
     gan, state, hyper = game(config(**options))
@@ -53,6 +55,7 @@ class Scalar(nn.Module):
         return DOutput(w * x[:, 0], x, {}) if self.discriminator else w * x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("order", ["d_first", "g_first"])
 def test_train_step_equals_updates_by_hand(loss, order):
@@ -98,6 +101,7 @@ def test_train_step_equals_updates_by_hand(loss, order):
     assert {"loss/d", "loss/g", "score/real", "score/fake", "grad_norm/d", "grad_norm/g"} <= metrics.keys()
 
 
+@pytest.mark.slow
 def test_d_step_adds_each_penalty_by_its_weight(key):
     plain, state, hyper = game(config())
     _, without = jax.jit(partial(d_step, plain))(state, first(batches(1)), key, hyper)
@@ -120,6 +124,7 @@ def test_d_step_with_batch_norm_sees_real_and_fake_apart(key):
     assert a["logits/real"] != b["logits/real"]
 
 
+@pytest.mark.slow
 def test_spectral_norm_moves_once_per_d_step_whatever_the_passes(key):
     """With a learning rate of 0 the kernels stand still, so u and v tell how many iterations were made."""
     stats = []
@@ -137,6 +142,7 @@ def test_spectral_norm_moves_once_per_d_step_whatever_the_passes(key):
         assert_allclose(found, left, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_train_step_compiles_once_for_all_hypers_and_steps():
     c = config(regularizers__r1=1.0)
     gan, state, hyper = game(c)
@@ -149,6 +155,7 @@ def test_train_step_compiles_once_for_all_hypers_and_steps():
     assert traced.times == 1
 
 
+@pytest.mark.slow
 def test_train_step_obeys_its_hypers():
     gan, state, hyper = game(config())
     # But for Adam's eps, without which a gradient of 0 has no direction.
@@ -159,6 +166,7 @@ def test_train_step_obeys_its_hypers():
     assert same(new.discriminator.params, state.discriminator.params)
 
 
+@pytest.mark.slow
 def test_train_step_can_be_mapped_over_hypers():
     gan, state, hyper = game(config())
     rates = jnp.float32([0.0, 1e-2])
@@ -170,6 +178,7 @@ def test_train_step_can_be_mapped_over_hypers():
     assert same(still, state.generator.params) and moved(going, state.generator.params)
 
 
+@pytest.mark.slow
 def test_train_step_repeats_itself_bit_for_bit_and_depends_on_the_key():
     gan, state, hyper = game(config())
     step = jax.jit(partial(train_step, gan))
@@ -177,6 +186,7 @@ def test_train_step_repeats_itself_bit_for_bit_and_depends_on_the_key():
     assert same(a, b) and not same(a.generator.params, c.generator.params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_train_step_keeps_the_types_of_the_state(dtype):
     gan, state, hyper = game(config(train__dtype=dtype))
@@ -186,6 +196,7 @@ def test_train_step_keeps_the_types_of_the_state(dtype):
     assert {x.dtype for x in metrics.values()} == {jnp.dtype("float32")}
 
 
+@pytest.mark.slow
 def test_train_step_in_bfloat16_stays_near_float32():
     results = []
     for dtype in ("float32", "bfloat16"):
@@ -225,6 +236,7 @@ EVERYTHING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"regularizers__r1": 1.0}, {"model__d_batch_norm": True}], ids=["r1", "d bn"])
 def test_devices_one_and_four_give_the_same_run(options, float64):
     """In float64, so that rounding (1e-16, grown by Adam's division to perhaps 1e-11 in five steps) hides nothing.
@@ -237,6 +249,7 @@ def test_devices_one_and_four_give_the_same_run(options, float64):
     jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-8), m1, m4)
 
 
+@pytest.mark.slow
 def test_devices_hold_equal_replicas():
     state, metrics = run(config(**EVERYTHING, model__d_batch_norm=True), 4, steps=3)
     for leaf in jax.tree.leaves((state, metrics)):
@@ -263,6 +276,7 @@ def test_devices_see_different_latents_that_are_those_of_one_device():
     assert len(np.unique(np.asarray(seen[4])[:, 0])) == 8
 
 
+@pytest.mark.slow
 def test_devices_compile_a_step_once():
     c = config()
     devices = Devices(jax.devices()[:2])
@@ -281,6 +295,7 @@ def test_devices_compile_a_step_once():
     assert len(traces) == 1
 
 
+@pytest.mark.slow
 def test_devices_may_be_mapped_by_shard_map_too():
     """The same step under the newer map, which keeps the global batch in one array."""
     from jax.sharding import Mesh, PartitionSpec

@@ -24,6 +24,7 @@ SCHEDULED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["d_first", "g_first"])
 def test_all_updates_of_a_step_belong_to_the_step_it_starts_from(order):
     """Their learning rates, instance noise and random numbers are those of that step, whichever network comes first."""
@@ -48,6 +49,7 @@ def test_all_updates_of_a_step_belong_to_the_step_it_starts_from(order):
 ADA = {"augment__policy": ("cutout",), "augment__ada": True, "augment__p": 0.5, "augment__ada_kimg": 1.0}
 
 
+@pytest.mark.slow
 def test_ada_moves_every_interval_by_the_sign_of_all_minibatches_since(key):
     """Against the rule in NumPy, on the signs that the steps report."""
     gan, state, hyper = game(small(augment__ada_interval=3, augment__ada_target=0.0, **ADA))
@@ -66,6 +68,7 @@ def test_ada_moves_every_interval_by_the_sign_of_all_minibatches_since(key):
     assert changes == 2 and p != 0.5
 
 
+@pytest.mark.slow
 def test_ada_counts_the_minibatches_of_all_updates_of_a_step():
     gan, state, hyper = game(small(augment__ada_interval=3, train__d_steps_per_g_step=2, **ADA))
     step = jax.jit(partial(train_step, gan))

@@ -76,6 +76,7 @@ APART = {
 }
 
 
+@pytest.mark.slow
 def test_parts_of_a_batch_make_the_step_of_the_whole(float64):
     """Without batch norm, and in float64: the order of sums is all that differs."""
     results = []
@@ -91,6 +92,7 @@ def test_parts_of_a_batch_make_the_step_of_the_whole(float64):
 PENALTY = {"model__g_batch_norm": False, "regularizers__r1": 3.0, "regularizers__interval": 5}
 
 
+@pytest.mark.slow
 def test_penalty_step_descends_on_the_interval_times_the_penalty(key):
     """Adam with b1 = 0 and eps = 1, whose step is then g / (|g| + 1), on a gradient that grows by the interval."""
 
@@ -118,6 +120,7 @@ def test_lazy_optimizer_is_that_of_d_alone_and_of_all_its_updates():
     assert same(lazy.g_optim, plain.g_optim)
 
 
+@pytest.mark.slow
 def test_d_step_knows_of_penalties_only_where_they_are_in_every_step(key):
     batch = first(batches(1))
     losses = []
@@ -145,6 +148,7 @@ class Square(nn.Module):
         return DOutput(w * jnp.square(x).mean((1, 2, 3)), x.reshape(len(x), -1), {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [d_step, g_step])
 def test_parts_are_generated_alone_in_both_networks_steps(step, key):
     """Batch norm of G sees one part at a time: the examples of a part are those of a pass over that part alone."""
@@ -178,6 +182,7 @@ def test_no_pass_of_a_step_in_parts_generates_more_than_a_part(key, monkeypatch)
     assert sizes and set(sizes) == {2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("platform", "loops"), [("cpu", 0), ("cuda", 3)])
 def test_parts_are_a_loop_on_accelerators_and_none_on_a_cpu(platform, loops, key):
     """Whatever platform the program is made on: a loop saves memory, but slows convolutions down on a CPU."""

@@ -62,6 +62,7 @@ def numpy_cutout(x, key, middle, width):
 REFERENCES = {"color": numpy_color, "translation": numpy_translation, "cutout": numpy_cutout}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bounds", BOUNDS.values(), ids=BOUNDS)
 @pytest.mark.parametrize("shape", [(8, 10, 3), (9, 24, 1), (16, 17, 4)], ids=str)
 @pytest.mark.parametrize("name", AUGMENTATIONS)
@@ -83,6 +84,7 @@ def test_augmentation_commutes_with_the_change_of_range(name, keys):
     assert not np.allclose(wide, images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_augmentation_passes_gradients_on(name, keys):
     images = examples(16)
@@ -126,6 +128,7 @@ def test_cutout_erases_what_its_box_covers_on_average(keys):
     assert_allclose(np.mean(np.asarray(found) == 0), side**2, atol=0.02)
 
 
+@pytest.mark.slow
 def test_augment_with_probability_zero_is_the_identity(keys):
     images = examples(16)
     gradient = jax.grad(lambda x: jnp.sum(x * augment(x, keys[:16], NAMES, jnp.float32(0))) / 2)(images)

@@ -12,6 +12,7 @@ from jaxgan.techniques.infogan import Codes, code_losses, draw, sweep, values
 CODES = Codes((3, 2), 2, "uniform")
 
 
+@pytest.mark.slow
 def test_codes_are_one_hot_then_continuous(key):
     drawn = np.asarray(draw(CODES, key, jnp.arange(200)))
     assert drawn.shape == (200, CODES.width) and drawn.dtype == np.float32
@@ -21,6 +22,7 @@ def test_codes_are_one_hot_then_continuous(key):
     assert -1 <= drawn[:, 5:].min() < -0.9 and 0.9 < drawn[:, 5:].max() <= 1
 
 
+@pytest.mark.slow
 def test_codes_have_their_distributions_and_do_not_depend_on_each_other(key):
     drawn = np.asarray(draw(Codes((4, 4), 2, "normal"), key, jnp.arange(4000)))
     assert_allclose(drawn[:, :8].mean(axis=0), 0.25, atol=0.03)
@@ -30,6 +32,7 @@ def test_codes_have_their_distributions_and_do_not_depend_on_each_other(key):
     assert np.abs(both[:4, 4:]).max() < 0.06 and np.abs(both[4:8, 8:]).max() < 0.06 and abs(both[8, 9]) < 0.06
 
 
+@pytest.mark.slow
 def test_codes_depend_on_their_own_index_only(key, float64):
     many = draw(CODES, key, jnp.arange(10))
     assert_array_equal(draw(CODES, key, jnp.int32([7, 2])), many[jnp.array([7, 2])])
@@ -41,6 +44,7 @@ def test_values_are_the_numbers_of_the_categorical_codes():
     assert [v.tolist() for v in values(CODES, drawn)] == [[1, 2], [1, 0]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("z_dim", [0, 4])
 def test_code_losses_equal_their_formulas(z_dim, rng):
     codes = CODES._replace(z_dim=z_dim)
@@ -59,6 +63,7 @@ def test_code_losses_equal_their_formulas(z_dim, rng):
         assert_allclose(found["info/z"], ((predicted[:, 7:] - z) ** 2).mean(), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_code_losses_are_of_the_codes_there_are(rng):
     for codes, names in (
         (Codes((3,), 0, "uniform"), {"info/categorical"}),
@@ -125,6 +130,7 @@ def test_info_step_obeys_its_weight_and_rate(informed, key):
     assert_allclose(game(small(infogan__continuous=1))[2].info_optim.learning_rate, 2e-4)  # the generator's
 
 
+@pytest.mark.slow
 def test_info_step_leaves_a_clipped_discriminator_within_its_bounds(key):
     clipped = {"model__d_spectral_norm": False, "loss__name": "wasserstein", "regularizers__clip": 0.01}
     gan, state, hyper = game(small(infogan__categorical=(3,), **clipped))
@@ -139,6 +145,7 @@ def test_info_step_refuses_a_game_without_codes(key):
         info_step(gan, state, first(batches(1)), key, hyper)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("code", "expected"), [(0, np.eye(3)), (1, np.eye(2)), (3, [[-1.0], [0.0], [1.0]])])
 def test_sweep_moves_one_code_and_leaves_the_others(code, expected, key):
     drawn = np.asarray(draw(CODES, key, jnp.arange(4)))

@@ -70,6 +70,7 @@ def test_targets_noise_has_its_frequency_for_each_kind_apart(keys):
     assert_allclose(both, 0.01, atol=4 * np.sqrt(0.01 / N))  # independent
 
 
+@pytest.mark.slow
 def test_targets_and_noise_do_not_depend_on_the_split_of_the_batch(keys):
     t = tricks(soft_real=0.1, soft_fake=0.1, noisy_real=0.3, noisy_fake=0.3)
     x = np.ones((8, 2, 3), np.float32)

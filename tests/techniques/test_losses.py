@@ -57,6 +57,7 @@ def test_loss_of_minimax_generator_keeps_tiny_values():
     assert_allclose(LOSSES["minimax"].g(jnp.zeros(1), jnp.float32([-80.0])), -np.exp(-80.0), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOSSES)
 def test_loss_gradients_match_finite_differences(name, float64):
     r, f = jnp.asarray(R + 0.05), jnp.asarray(F + 0.05)

@@ -67,6 +67,7 @@ def test_presets_are_the_papers_table():
     assert {name: tuple(preset) for name, preset in PRESETS.items()} == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "theirs"),
     [("linear", optax.linear_schedule(1.0, 0.1, 700)), ("cosine", optax.cosine_decay_schedule(1.0, 700, 0.1))],

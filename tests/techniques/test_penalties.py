@@ -50,6 +50,7 @@ CLOSED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PENALTIES)
 def test_regularizer_equals_its_closed_form(name):
     for apply, expected in zip((linear, quadratic), CLOSED[name], strict=False):
@@ -66,6 +67,7 @@ def test_regularizer_of_a_constant_discriminator_has_its_value_and_no_gradient(n
     assert_array_equal(gradient, np.zeros(2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PENALTIES)
 def test_regularizer_does_not_depend_on_the_split_of_the_batch(name):
     def slice_of(real, fake, keys):
@@ -93,6 +95,7 @@ def small_dcgan(key):
     return discriminator, x, -x, jax.tree.map(lambda p: 20 * p.astype(x.dtype), params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PENALTIES)
 def test_regularizer_differentiates_through_our_convolutions(name, key, float64):
     discriminator, x, fake, params = small_dcgan(key)
@@ -129,12 +132,14 @@ def through_stock_layers(key):
     return [jax.value_and_grad(penalty)(params, apply) for apply in (ours, theirs)]
 
 
+@pytest.mark.slow
 def test_gradient_penalty_equals_that_of_stock_layers(key):
     (value, grads), (expected, expected_grads) = through_stock_layers(key)
     assert_allclose(value, expected, rtol=1e-5)
     jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(b).max()), grads, expected_grads)
 
 
+@pytest.mark.slow
 def test_gradient_penalty_equals_that_of_stock_layers_in_float64(key, float64):
     (value, grads), (expected, expected_grads) = through_stock_layers(key)
     assert value.dtype == jnp.float64

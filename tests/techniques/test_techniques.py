@@ -72,6 +72,7 @@ def of_nets(metrics):
     return {name for name in metrics if name.count("/") == 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TECHNIQUES)
 def test_technique_moves_one_network_at_a_time_and_only_what_it_is_for(name, plain):
     options, added, (of_d, of_g) = TECHNIQUES[name]
@@ -103,6 +104,7 @@ def test_lecam_remembers_the_logits_that_d_gave():
     assert_allclose(averages.weight, 0.01, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_lecam_relu_reaches_the_step():
     options = {"regularizers__lecam": 1.0, "model__d_spectral_norm": False}
     found = {}
@@ -113,6 +115,7 @@ def test_lecam_relu_reaches_the_step():
     assert 0 < found[True] < found[False]
 
 
+@pytest.mark.slow
 def test_ada_goes_up_by_the_share_of_examples_where_d_is_sure():
     """`test_augment` has the other direction."""
     options = {"augment__policy": ("cutout",), "augment__ada": True, "augment__p": 0.5, "augment__ada_kimg": 0.1}
@@ -140,6 +143,7 @@ TRICKS = {
 }
 
 
+@pytest.mark.slow
 def test_tricks_share_one_program_that_is_the_plain_one_at_strength_zero(plain):
     """Of instance noise and augmentation too; equal to the last bit or two, for XLA may fuse the larger program
     otherwise. `test_objectives` has the losses bit for bit."""
@@ -171,6 +175,7 @@ def test_tricks_share_one_program_that_is_the_plain_one_at_strength_zero(plain):
     assert traced.times == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["d_first", "g_first"])
 def test_train_step_makes_lazy_penalties_and_codes_part_of_a_step(order, key):
     """One D-step, one on the penalties where it is due, one of G and one on the codes."""

@@ -127,6 +127,7 @@ def test_actions_refuse_a_need_that_nobody_meets():
         actions.Actions([actions.Due(lambda pictures: None)], last=1)
 
 
+@pytest.mark.slow
 def test_profiling_ends_its_trace_with_the_training(tmp_path):
     for run in (tmp_path / "first", tmp_path / "second"):  # nothing of the first is in the second's way
         with pytest.raises(KeyboardInterrupt), actions.profiling(run, 2, 5) as profile:

@@ -21,6 +21,8 @@ from jaxgan.runs.writers import JsonlWriter
 from jaxgan.training.doctor import FILE, Watch, recorded, told
 from jaxgan.training.loop import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def fed(monkeypatch) -> list:

@@ -12,6 +12,8 @@ from numpy.testing import assert_array_equal
 import jaxgan
 from jaxgan.monitor.curves import read_metrics
 
+pytestmark = pytest.mark.slow
+
 COMMON = ["--config.train.num_steps=40", "--config.train.log_every=1", "--config.train.checkpoint_every=10"]
 SCORES = ["--config.eval.num_samples=64", "--config.eval.num_real=256"]
 SMALL = ["--config.train.batch_size=8", "--config.model.base_features=4", "--config.train.sample_every=0"]

@@ -16,6 +16,8 @@ from jaxgan.steps import train_step
 from jaxgan.training.loop import train
 from jaxgan.training.pictures import logits
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):

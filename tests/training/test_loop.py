@@ -22,6 +22,8 @@ from jaxgan.runs import outcome
 from jaxgan.training import loop
 from jaxgan.training.loop import train
 
+pytestmark = pytest.mark.slow
+
 
 def pixels(path) -> np.ndarray:
     from PIL import Image

@@ -100,6 +100,7 @@ def test_logits_without_a_level_may_be_large():
     assert preflight(config, gan, state, from_arrays(IMAGES)) == []
 
 
+@pytest.mark.slow
 def test_devices_change_rounding_only():
     """With batch norm, packs, and a state on all devices."""
     config = games.small(model__packing=2)

@@ -27,6 +27,8 @@ from jaxgan.runs.checkpoints import reaches_back
 from jaxgan.runs.rollback import newest
 from jaxgan.training.doctor import FILE, recorded
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def hasty(monkeypatch):

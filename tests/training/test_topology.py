@@ -40,6 +40,7 @@ PACKED = {
 IN_PARTS = {"train__batch_size": 16, "train__accumulate": 2, "model__g_batch_norm": True, "regularizers__r1": 1.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [TOGETHER, PACKED, IN_PARTS], ids=["together", "packed", "in parts"])
 def test_techniques_on_one_and_four_devices_give_the_same_run(options, float64):
     """In float64, where rounding (1e-16, grown by Adam's division) hides nothing: a mean or a draw of the wrong

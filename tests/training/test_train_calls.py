@@ -19,6 +19,7 @@ def in_calls(k: int, **overrides) -> Config:
     return tiny(**{f"train__{name}": value for name, value in intervals.items()}, **overrides)
 
 
+@pytest.mark.slow
 def test_train_in_calls_of_several_steps_gives_the_same_run(tmp_path, capsys):
     whole = train(tiny(), tmp_path / "whole")
     capsys.readouterr()
@@ -35,6 +36,7 @@ def test_train_in_calls_of_several_steps_gives_the_same_run(tmp_path, capsys):
     ]
 
 
+@pytest.mark.slow
 def test_train_in_calls_of_several_steps_resumes_bit_for_bit(tmp_path):
     config = in_calls(3, train__num_steps=9, train__d_steps_per_g_step=2)
     whole = train(config, tmp_path / "whole")
@@ -48,6 +50,7 @@ def test_train_in_calls_of_several_steps_resumes_bit_for_bit(tmp_path):
         train(tiny(train__num_steps=9, train__d_steps_per_g_step=2), tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_train_in_calls_of_several_steps_names_the_step_that_was_not_finite(tmp_path):
     unbounded = {"model__d_spectral_norm": False, "loss__name": "least_squares", "g_optim__learning_rate": 0.5}
     sentences = []
@@ -69,6 +72,7 @@ def test_train_refuses_convolutions_in_calls_of_several_steps(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_train_profiles_whole_calls(tmp_path):
     train(in_calls(3, train__num_steps=9, train__profile_at=3), tmp_path)
     assert list(tmp_path.rglob("*.xplane.pb"))

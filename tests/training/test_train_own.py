@@ -13,6 +13,7 @@ from jaxgan.monitor.curves import read_metrics
 from jaxgan.training.loop import train
 
 
+@pytest.mark.slow
 def test_train_takes_arrays_and_modules_of_the_caller(tmp_path, tiny_digits):
     images, labels = tiny_digits
     state = train(tiny(), tmp_path, source=(images[:40], labels[:40]), discriminator=Small())
@@ -21,6 +22,7 @@ def test_train_takes_arrays_and_modules_of_the_caller(tmp_path, tiny_digits):
     assert jaxgan.load(tmp_path, discriminator=Small()).images(3).shape == (3, 8, 8, 1)
 
 
+@pytest.mark.slow
 def test_train_gives_writers_of_the_caller_everything(tmp_path):
     seen = {}
 
@@ -35,12 +37,14 @@ def test_train_gives_writers_of_the_caller_everything(tmp_path):
     assert sorted(seen) == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.slow
 def test_train_starts_from_a_run_of_the_callers_own_modules(tmp_path):
     train(tiny(train__num_steps=1), tmp_path / "a", discriminator=Small())
     config = tiny(train__num_steps=1, train__init_from=str(tmp_path / "a"))
     assert int(train(config, tmp_path / "b", discriminator=Small()).step) == 1
 
 
+@pytest.mark.slow
 def test_train_keeps_the_type_of_a_modules_own_counter(tmp_path):
     class Counting(nn.Module):
         @nn.compact
@@ -76,6 +80,7 @@ def test_train_stops_at_a_non_finite_loss_and_keeps_the_last_good_checkpoint(tmp
     assert all(np.isfinite(v) for row in rows for v in row.values()) and not np.isfinite(list(last.values())).all()
 
 
+@pytest.mark.slow
 def test_train_takes_points_of_the_caller(tmp_path):
     config = tiny(model__output="linear")
     state = train(config, tmp_path, source=np.random.RandomState(0).randn(40, 3).astype(np.float32) * 5)
@@ -88,6 +93,7 @@ POINTS = {
 }
 
 
+@pytest.mark.slow
 def test_train_writes_what_samples_count_before_a_checkpoint_makes_it_final(tmp_path, monkeypatch):
     """With intervals that do not divide: a run killed right after a save must have on disk all rows up to it."""
     intervals = {"num_steps": 8, "log_every": 8, "sample_every": 2, "checkpoint_every": 4}

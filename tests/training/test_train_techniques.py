@@ -13,6 +13,8 @@ from jaxgan.errors import UserError
 from jaxgan.monitor.curves import read_metrics
 from jaxgan.training.loop import train
 
+pytestmark = pytest.mark.slow
+
 NETS = {"architecture": "mlp", "z_dim": 3, "base_features": 4, "channel_multipliers": [1], "g_batch_norm": False}
 CONDITIONAL = {"g_conditioning": "concat", "d_conditioning": "auxiliary", "embedding_dim": 4}
 
