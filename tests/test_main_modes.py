@@ -47,7 +47,7 @@ def test_command_trains_resumes_refuses_and_samples(command, tmp_path):
     assert contents() == before
 
     for arguments, sentence in (
-        (["--checkpoint=best"], "has no checkpoint with a score to be the best by"),
+        (["--checkpoint=best"], "has no checkpoint with a score, so none is the best"),
         (["--checkpoint=2"], "it must be latest, best, or one of the steps 3"),
         (["--num=1"], "eval.num_samples is 1: it must be at least 2"),
         (["--folder=nowhere"], "'nowhere' of the data source 'folder' does not exist"),

@@ -27,7 +27,7 @@ from jaxgan.techniques import infogan
 
 
 class Obedience(NamedTuple):
-    """How well a class-conditional generator obeys, and how varied each class is.
+    """Holds how well a class-conditional generator obeys, and how varied each class is.
 
     Attributes:
       accuracy: share of generated images that the classifier puts into the class asked for.
@@ -41,7 +41,7 @@ class Obedience(NamedTuple):
 
 
 class CodeMeaning(NamedTuple):
-    """How well InfoGAN's categorical code matches the data's classes.
+    """Holds how well InfoGAN's categorical code matches the data's classes.
 
     Attributes:
       assignment: of codes to classes, and the share of images that agree with it.

@@ -38,7 +38,7 @@ class RunData:
 
     @property
     def trained(self) -> Source:
-        """The examples that the run is trained on.
+        """Returns the examples that the run is trained on.
 
         Raises:
           UserError: as `jaxgan.data.load`.

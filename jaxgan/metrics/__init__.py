@@ -1,4 +1,4 @@
-"""Scores of generated images: pure functions of features, and the dict `METRICS`."""
+"""Computes scores of generated images: pure functions of features, in the dict `METRICS`."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ PAIRED = 2000  # rows whose pairs tell the diversity
 
 
 def measure(name: str, real: Extracted, fake: Extracted, protocol: Protocol, resamples: int = RESAMPLES) -> Score:
-    """The score `name` of `METRICS`, drawing by the protocol's seed.
+    """Computes the score `name` of `METRICS`; whatever it draws depends on the protocol's seed alone.
 
     Args:
-      protocol: how the features came about; numbers of examples and `details` are filled in.
-      resamples: for the 95 % interval of those metrics that have one; 0 spares its time.
+      real, fake: what an extractor made of the real and of the generated examples.
+      protocol: how the features were computed; the numbers of examples and `details` are filled in here.
+      resamples: number of bootstrap resamples for the 95 % interval, if the metric has one; 0 leaves it out.
 
     Raises:
-      ValueError: what the metric needs is missing or does not fit.
+      ValueError: the metric needs more examples, or a field that is missing.
     """
     metric = METRICS[name]
     for side, fields in ((fake, metric.needs), (real, metric.needs_real)):
@@ -101,7 +102,7 @@ def _coverage(real: Extracted, fake: Extracted, seed: int) -> Measured:
 
 
 def _diversity(real: Extracted, fake: Extracted, seed: int) -> Measured:
-    """Mean distance of two generated examples over that of two real ones; more than the data's is no merit."""
+    """Mean distance of two generated examples over that of two real ones; 1 is the data's own."""
     chosen = [
         x[np.sort(np.random.RandomState(seed).permutation(len(x))[:PAIRED])] for x in (real.features, fake.features)
     ]

@@ -1,4 +1,4 @@
-"""What every metric takes and gives."""
+"""Defines what every metric takes and returns."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ NEIGHBORS = 5  # the largest k of any metric
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Extracted:
-    """What an extractor made of a set of images; what several metrics share of it is computed once.
+    """Holds what an extractor made of a set of images, and computes once what several metrics need of it.
 
     Attributes:
       features: f[N, F].
       logits: f[N, K], or None.
-      labels: i[N], or None: the classes of real images, or those that generated ones were made for.
-      held_out: f[M, F], or None: features of real images that are not among these, as those of training are.
+      labels: i[N], or None: classes of real images, or classes that generated images were made for.
+      held_out: f[M, F], or None: features of real images that the generator was not trained on.
     """
 
     features: np.ndarray
@@ -70,7 +70,7 @@ class Extracted:
 
 
 class Measured(NamedTuple):
-    """A value, and what a protocol must say of how it was measured."""
+    """Holds a value, and what its protocol must say about how it was measured."""
 
     value: float
     details: str = ""
@@ -78,17 +78,17 @@ class Measured(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """A score of a generated set against a real one.
+    """Describes a score of generated examples against real ones.
 
     Attributes:
-      compute: `(real, fake, seed) -> Measured`; the seed is for what the metric draws itself.
+      compute: `(real, fake, seed) -> Measured`; the seed decides what the metric draws itself.
       better: which values are better: "lower", "higher", or "closer to 1".
       ideal: the value of a set that equals the real one; None where it depends on the data, or copies are no merit.
-      fewest: the number of examples that it needs on each side.
-      needs: which fields it reads of generated `Extracted`.
-      needs_real: which it reads of real ones besides.
-      sees: the kinds of `DAMAGES` that make it worse, the more the stronger; the others it may even reward.
-      resample: `(real, fake, resamples, seed)` to as many values, for `centered_interval`; or to None where it would
+      fewest: least number of examples on each side.
+      needs: fields of the generated `Extracted` that it reads.
+      needs_real: fields of the real `Extracted` that it reads.
+      sees: kinds of `DAMAGES` that make it worse, and the worse the stronger they are; it may reward the others.
+      resample: `(real, fake, resamples, seed)` to that many values, for `centered_interval`; or to None where it would
         take too long.
     """
 

@@ -1,4 +1,4 @@
-"""A classifier trained on the data set at hand, as a feature extractor; its weights are cached."""
+"""Trains a classifier on the data set at hand, as a feature extractor, and caches its weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a generator obeys its labels or codes, and how varied it is: all by the features of a classifier."""
+"""Measures whether a generator obeys its labels or codes, and how varied it is, by the features of a classifier."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ ROWS = 512  # of the matrix of distances at a time
 
 
 class ClassAccuracy(NamedTuple):
-    """`overall` share of images whose predicted class is their label, and that share `per_class` that has images."""
+    """Holds the share of images whose predicted class is their label: `overall`, and `per_class` that has images."""
 
     overall: float
     per_class: dict[int, float]
 
 
 class WithinClassDiversity(NamedTuple):
-    """Diversity relative to the data's: mean over the classes, the smallest of them, and each."""
+    """Holds the diversity of the classes relative to the data's: the mean, the minimum, and each."""
 
     mean: float
     minimum: float
@@ -29,14 +29,14 @@ class WithinClassDiversity(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """`accuracy` under the best one-to-one assignment, and the class of each code that got one."""
+    """Holds the `accuracy` under the best one-to-one assignment, and the class of each code that got one."""
 
     accuracy: float
     classes: dict[int, int]
 
 
 def class_accuracy(features: Features, images: np.ndarray, labels: np.ndarray) -> ClassAccuracy:
-    """Share of images f[N, H, W, C] that the classifier puts into the class i[N] they were generated for.
+    """Computes the share of images f[N, H, W, C] that the classifier puts into the class i[N] they were made for.
 
     Higher is better. The classifier errs too: state `features.accuracy` beside it. With one that was trained on real
     images this is the GAN-test of Shmelkov et al. 2018, https://arxiv.org/abs/1807.09499.
@@ -50,10 +50,10 @@ def class_accuracy(features: Features, images: np.ndarray, labels: np.ndarray) -
 
 
 def diversity(features: np.ndarray) -> float:
-    """Mean Euclidean distance over all pairs of different rows of f[N, F]: 2 / (N (N - 1)) sum_{i<j} |f_i - f_j|.
+    """Computes the mean distance of two different rows of f[N, F]: 2 / (N (N - 1)) sum_{i<j} |f_i - f_j|.
 
-    In float64 and from differences, so that equal rows give exactly 0. Takes N^2 F operations and memory for 512 N
-    distances. In the unit of the features: compare it with the data's only.
+    Distances are Euclidean, in float64 and from differences, so that equal rows give exactly 0. Takes N^2 F operations
+    and memory for 512 N distances. The result has the unit of the features, so compare it with the data's only.
 
     Raises:
       ValueError: fewer than two rows, or values that are not finite.
@@ -78,9 +78,9 @@ def diversity(features: np.ndarray) -> float:
 def within_class_diversity(
     fake: np.ndarray, fake_labels: np.ndarray, real: np.ndarray, real_labels: np.ndarray
 ) -> WithinClassDiversity:
-    """`diversity` of the generated features of a class over that of the real ones, for each class of the real data.
+    """Computes, for each class, the `diversity` of the generated features over that of the real ones.
 
-    1 is the data's own; a generator that gives one image per class has 0, however well it obeys its labels.
+    1 is the data's own. A generator that makes one image per class has 0, however well it obeys its labels.
 
     Args:
       fake, real: f[N, F] and f[M, F], of the same extractor.
@@ -107,10 +107,11 @@ def within_class_diversity(
 
 
 def best_assignment_accuracy(codes: np.ndarray, predicted: np.ndarray) -> Assignment:
-    """Share of samples whose predicted class is the one assigned to their code, for the best one-to-one assignment.
+    """Computes the share of samples whose predicted class is assigned to their code, by the best one-to-one assignment.
 
-    max over injective a of 1/N sum_n [a(codes_n) = predicted_n], by the Hungarian method. Codes beyond the number of
-    classes count as wrong. Codes without meaning give somewhat more than 1/K, for the best assignment is chosen.
+    This is max over injective a of 1/N sum_n [a(codes_n) = predicted_n], by the Hungarian method. If there are more
+    codes than classes, those left over count as wrong. Codes without meaning give somewhat more than 1/K, because the best
+    assignment is chosen.
 
     Args:
       codes: i[N] from 0 on, the value of a categorical code that each sample was generated from.

@@ -1,4 +1,4 @@
-"""What generated images are worth as training data: a classifier learns from them and is tested on real ones."""
+"""Scores generated images as training data: a classifier learns from them and is tested on real ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jaxgan.metrics.labelled import Labelled
 
 
 class Downstream(NamedTuple):
-    """Shares of real held-out images that are classified rightly, by what the classifier learned from."""
+    """Holds the shares of real held-out images that are classified rightly, by what the classifier learned from."""
 
     real: float
     generated: float

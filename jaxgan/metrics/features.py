@@ -1,4 +1,4 @@
-"""Feature extractors: pure functions of images with a name and a hash of their weights."""
+"""Defines feature extractors: pure functions of images with a name and a hash of their weights."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ Array = jax.Array
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Features:
-    """A network that turns images into features and class logits.
+    """Turns images into features and class logits by a network.
 
-    `apply(variables, images)` is pure and treats images apart, so that it runs under `jit` and inside of a map alike:
-    f32[B, H, W, C] in the range of the generator's output to features f32[B, F] and logits f32[B, K].
+    `apply(variables, images)` turns f32[B, H, W, C], in the range of the generator's output, into features f32[B, F]
+    and logits f32[B, K]. It is pure and treats each image by itself, so that it runs under `jit` and inside of a map.
 
     Attributes:
       name: of the network and what it was trained on, such as "cnn_embedded_mnist".
       shape: (H, W, C) of the images.
       variables: its weights and statistics.
       accuracy: share of held-out real images that the logits classify rightly; None if it was not trained to classify.
-      block: images at a time that memory allows.
-      recipe: what is done to images before the network, where it has changed between versions; part of the hash.
+      block: number of images at a time that memory allows.
+      recipe: changes between versions in what is done to images before the network; part of the hash.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Features:
 
     @cached_property
     def hash(self) -> str:
-        """16 hex digits that stand for the weights and the recipe."""
+        """Returns 16 hex digits that stand for the weights and the recipe."""
         return fingerprint(self.variables, *self.recipe)
 
     @cached_property
@@ -56,7 +56,7 @@ class Features:
         return jax.jit(self.apply)
 
     def __call__(self, images: np.ndarray, block: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Features f32[N, F] and logits f32[N, K] of images f[N, H, W, C], `block` (or its own) at a time.
+        """Computes features f32[N, F] and logits f32[N, K] of images f[N, H, W, C], `block` images at a time.
 
         Raises:
           ValueError: no images, or images of another shape, of integers, or with values that are not finite.
@@ -79,7 +79,7 @@ class Features:
 
 
 def to_signed(images: Array, output: str) -> Array:
-    """Images in the range of `output` as extractors see them: those of a sigmoid from [0, 1] to [-1, 1]."""
+    """Brings images into the range that extractors take: those of a sigmoid from [0, 1] to [-1, 1]."""
     return 2 * images - 1 if output == "sigmoid" else images
 
 
@@ -107,7 +107,7 @@ def check_output(output: str) -> None:
 
 
 class RandomNetwork(nn.Module):
-    """Two strided convolutions and a dense layer that stay as they are: for tests, and to sanity-check a score."""
+    """Computes features by two strided convolutions and a dense layer that are never trained, for tests."""
 
     @nn.compact
     def __call__(self, x: Array) -> tuple[Array, Array]:
@@ -119,7 +119,7 @@ class RandomNetwork(nn.Module):
 
 
 def random_network(shape: tuple[int, int, int], seed: int = 0, output: str = "tanh") -> Features:
-    """A fixed random network for images of `shape` in the range of `output`; its logits mean nothing.
+    """Makes a fixed random network for images of `shape` in the range of `output`; its logits mean nothing.
 
     Raises:
       UserError: for an unknown output.

@@ -1,4 +1,4 @@
-"""The Inception-v3 of published Frechet Inception Distances and Inception Scores, from its weight file for PyTorch."""
+"""Loads the Inception-v3 of published Frechet Inception Distances and Inception Scores from its file for PyTorch."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def load_inception(
     sha256: str = SHA256,
     cache_dir: str | os.PathLike | None = None,
 ) -> Features:
-    """Inception-v3 as published Frechet Inception Distances and Inception Scores use it.
+    """Loads Inception-v3 as published Frechet Inception Distances and Inception Scores use it.
 
     The features are the 2048 means of the last block; the logits, of 1008 classes, are without their layer's bias, as
     in published Inception Scores. Images become what a file of them would hold, 256 levels; grey ones become three
@@ -267,7 +267,7 @@ def _read(path: Path, sha256: str) -> tuple[bytes, str]:
 
 
 def convert(state: dict[str, np.ndarray], name: str) -> dict[str, Any]:
-    """Flax variables of `Inception` from the named tensors of a PyTorch file, which `name` stands for in errors.
+    """Converts the named tensors of a PyTorch file to Flax variables of `Inception`; `name` stands for it in errors.
 
     Raises:
       UserError: tensors are missing, not known, or of another shape.

@@ -1,4 +1,4 @@
-"""Inception Score: are the classes of generated images sure, and all there?"""
+"""Computes the Inception Score: whether the classes of generated images are sure, and all present."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.special import log_softmax, logsumexp
 
 
 class InceptionScore(NamedTuple):
-    """Mean and deviation over `splits` parts of the images."""
+    """Holds the mean and the standard deviation over `splits` parts of the images."""
 
     mean: float
     deviation: float
@@ -18,11 +18,11 @@ class InceptionScore(NamedTuple):
 
 
 def inception_score(logits: np.ndarray, splits: int = 10) -> InceptionScore:
-    """exp(E_x KL(p(y|x) || p(y))), with p(y) = E_x p(y|x): from 1 to the number of classes K, higher is better.
+    """Computes exp(E_x KL(p(y|x) || p(y))), with p(y) = E_x p(y|x): higher is better, from 1 to K classes.
 
     Salimans et al. 2016, https://arxiv.org/abs/1606.03498; published figures are of 50,000 images in 10 splits, one
-    after the other. Small splits are biased downwards. It does not look at real images: one good image of each class
-    is perfect.
+    after the other. Small splits are biased downwards. The score does not look at real images: one good image of each
+    class is perfect.
 
     Args:
       logits: f[N, K], of the classifier, before its softmax.

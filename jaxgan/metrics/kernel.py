@@ -1,4 +1,4 @@
-"""Kernel distance of features; on Inception's it is called KID."""
+"""Computes the kernel distance of features; with Inception's features it is called KID."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROWS = 512  # of the kernel's matrix at a time
 
 
 class KernelDistance(NamedTuple):
-    """Mean and standard deviation over `subsets` subsets of `size` examples of each set."""
+    """Holds the mean and the standard deviation over `subsets` subsets of `size` examples of each set."""
 
     mean: float
     deviation: float
@@ -103,7 +103,9 @@ def within(x: np.ndarray) -> float:
 
 
 def resampled_discrepancies(real: np.ndarray, fake: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """f64[resamples]: `squared_discrepancy` for each resample of `fake`, up to a constant, for `centered_interval`.
+    """Computes f64[resamples], `squared_discrepancy` for each resample of `fake`, up to a constant.
+
+    For `centered_interval`.
 
     The term of `real` alone does not change, and is left out. Pairs of one example with itself, which a resample with
     replacement holds, are left out too, and the rest scaled up by M / (M - 1): then the mean over all resamples is the

@@ -1,4 +1,4 @@
-"""What metrics ask of a labelled data set, so that they need not know its source."""
+"""Defines what metrics need of a labelled data set, so that they need not know its source."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Labelled(Protocol):
 
 
 def content_hash(data: Labelled, output: str) -> str:
-    """SHA-256 of the images, as `floats` gives them, and the labels; not of what the set is called."""
+    """Computes the SHA-256 of the images, as `floats` gives them, and of the labels; not of the data set's name."""
     digest = hashlib.sha256(repr((data.shape, data.dtype.str, scale(data, output), len(data.class_names))).encode())
     digest.update(np.ascontiguousarray(data.labels, np.int64).tobytes())
     for indices in chunks(len(data)):
@@ -40,15 +40,15 @@ def content_hash(data: Labelled, output: str) -> str:
 
 
 def floats(images: np.ndarray) -> np.ndarray:
-    """Bytes as f32 in [-1, 1]; floats as they are, in the range of the generator's output."""
+    """Turns bytes into f32 in [-1, 1]; leaves floats as they are, in the range of the generator's output."""
     return images / np.float32(127.5) - np.float32(1) if images.dtype == np.uint8 else images
 
 
 def scale(data: Labelled, output: str) -> str:
-    """The output in whose range `floats` gives the images: that of bytes does not depend on the generator's."""
+    """Names the output in whose range `floats` gives the images; for bytes it does not depend on the generator's."""
     return "tanh" if data.dtype == np.uint8 else output
 
 
 def chunks(n: int) -> Iterator[np.ndarray]:
-    """The numbers 0..n-1, `CHUNK` at a time."""
+    """Yields the numbers 0..n-1, `CHUNK` at a time."""
     return (np.arange(start, min(start + CHUNK, n)) for start in range(0, n, CHUNK))

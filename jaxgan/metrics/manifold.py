@@ -1,4 +1,4 @@
-"""Do two sets of features lie in each other's neighborhoods? Precision, recall, density, coverage, and distances."""
+"""Computes precision, recall, density and coverage: whether two sets lie in each other's neighborhoods."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BORDER = 1e-10  # share of a squared radius within which an example counts as on
 
 
 class Manifold(NamedTuple):
-    """The four shares; density may exceed 1."""
+    """Holds the four scores; density may exceed 1."""
 
     precision: float
     recall: float
@@ -22,7 +22,7 @@ class Manifold(NamedTuple):
 
 
 def nearest(features: np.ndarray, k: int) -> np.ndarray:
-    """Squared distances f64[N, k] of each row of f[N, F] to its k nearest other rows, in order.
+    """Computes the squared distances f64[N, k] of each row of f[N, F] to its k nearest other rows, in order.
 
     Takes N^2 F operations and memory for 512 N distances.
 
@@ -47,7 +47,7 @@ def nearest(features: np.ndarray, k: int) -> np.ndarray:
 
 
 def distances_to(examples: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """Euclidean distances f64[M] of each row of queries f[M, F] to the nearest row of examples f[N, F].
+    """Computes the distances f64[M] of each row of queries f[M, F] to the nearest row of examples f[N, F].
 
     Takes N M F operations and memory for 512 M distances.
 
@@ -77,7 +77,7 @@ def compare(
     near_real: np.ndarray | None = None,
     near_fake: np.ndarray | None = None,
 ) -> Manifold:
-    """The share of each set that lies in the balls around the other's examples, out to their k-th nearest neighbor.
+    """Computes how much of each set lies in balls around the other's examples, out to their k-th nearest neighbor.
 
     With B_k(x_i) the ball around x_i that reaches to its k-th nearest other x:
 

@@ -1,4 +1,4 @@
-"""How many modes of a known mixture a generator covers."""
+"""Counts the modes of a known mixture that a generator covers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 
 class ModeCount(NamedTuple):
-    """`modes` covered, `high_quality` share of the samples near a mode, and each mode's share of those."""
+    """Holds the number of `modes` covered, the share of `high_quality` samples, and each mode's share of those."""
 
     modes: int
     high_quality: float
@@ -55,7 +55,7 @@ def count_modes(samples: np.ndarray, centers: np.ndarray, sigma: float, min_shar
 
 
 def channel_logits(classify: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], images: np.ndarray) -> np.ndarray:
-    """Logits f[N, C, K] of each channel of images f[N, H, W, C], by a classifier of one: a `Features` of (H, W, 1)."""
+    """Computes logits f[N, C, K] of each channel of images f[N, H, W, C], by a classifier of one channel."""
     return np.stack([classify(images[..., c : c + 1])[1] for c in range(images.shape[-1])], axis=1)
 
 
@@ -95,7 +95,7 @@ def count_stacked(logits: np.ndarray, min_confidence: float = 0.9) -> ModeCount:
 
 
 def reverse_kl(shares: np.ndarray, reference: np.ndarray | None = None) -> float:
-    """KL(p || q) = sum_k p_k log(p_k / q_k), in nats, of the modes' shares p from those of the data, q: 0 is best.
+    """Computes KL(p || q) = sum_k p_k log(p_k / q_k), in nats, of the modes' shares p from the data's, q: 0 is best.
 
     Without `reference` q is uniform, 1 / K. Lin et al. 2018, https://arxiv.org/abs/1712.04086, section 4.1, take it
     over the same modes.

@@ -1,4 +1,4 @@
-"""Resizing of images as published scores do it, each way as one matrix for rows and one for columns."""
+"""Resizes images as published scores do, each way by one matrix for rows and one for columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Array = jax.Array
 
 
 def tf1_bilinear(n: int, size: int) -> np.ndarray:
-    """Weights f32[size, n] of `tf.image.resize_bilinear` in TensorFlow 1, which the papers' Inception begins with.
+    """Computes the weights f32[size, n] of TensorFlow 1's `tf.image.resize_bilinear`, as in the papers' Inception.
 
     Pixel i of the result lies at s = i n / size of the source, without half a pixel's shift and whatever the scale:
     (1 - s + floor(s)) x[floor(s)] + (s - floor(s)) x[min(floor(s) + 1, n - 1)]. So images shrink without antialiasing
@@ -34,7 +34,7 @@ def tf1_bilinear(n: int, size: int) -> np.ndarray:
 
 
 def clean_bicubic(n: int, size: int) -> np.ndarray:
-    """Weights f32[size, n] of Pillow's bicubic filter on floats, which Clean-FID resizes with.
+    """Computes the weights f32[size, n] of Pillow's bicubic filter on floats, which Clean-FID resizes with.
 
     Pixel i has its center at c = (i + 1/2) n / size of the source; with w = max(1, n / size), the source's pixel j
     weighs k((j + 1/2 - c) / w), normalized to a sum of 1, where k is Keys' cubic with a = -1/2:
@@ -59,7 +59,7 @@ HIGHEST = 255  # of a byte
 
 
 def resize_images(images: Array, side: int, weights: Callable[[int, int], np.ndarray]) -> Array:
-    """f32[B, H, W, C] in 0..255 to f32[B, side, side, C] in 0..255 by one of `RESIZES`.
+    """Resizes f32[B, H, W, C] in 0..255 to f32[B, side, side, C] in 0..255 by one of `RESIZES`.
 
     Clipped as in clean-fid's `make_resizer`: the bicubic filter passes the range at edges. Means of pixels do not.
     """

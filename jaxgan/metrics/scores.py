@@ -1,4 +1,4 @@
-"""A score with the protocol it was measured by; scores of unlike protocol are not compared."""
+"""Holds scores with the protocols they were measured by; scores of unlike protocols are not compared."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ MAY_DIFFER = ("step", "checkpoint")  # what a comparison is for
 
 
 class UnlikeProtocolError(UserError):
-    """Two scores that were not measured alike."""
+    """Refuses a comparison of two scores that were not measured alike."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """How a score was measured.
+    """Describes how a score was measured.
 
     Attributes:
       features: name of the extractor, such as "cnn_embedded_mnist".
@@ -74,7 +74,7 @@ class Protocol:
         return ", ".join([*parts, self.details] if self.details else parts)
 
     def differences(self, other: Protocol) -> list[str]:
-        """The fields that forbid a comparison, each as "n_fake (1000 and 10000)"."""
+        """Lists the fields that forbid a comparison, each as "n_fake (1000 and 10000)"."""
         ours, theirs = (
             {name: "none" if value == "" else value for name, value in dataclasses.asdict(p).items()}
             for p in (self, other)
@@ -87,7 +87,7 @@ class Protocol:
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """A number, which way is better, its 95 % interval where there is one, and how it was measured."""
+    """Holds a number, which values are better, its 95 % interval if there is one, and how it was measured."""
 
     name: str
     value: float
@@ -111,16 +111,16 @@ class Score:
 
     @property
     def tag(self) -> str:
-        """What curves call it: see `tag`."""
+        """Names the score as curves do: see `tag`."""
         return tag(self.name, self.protocol.n_fake, self.protocol.features)
 
     @property
     def key(self) -> str:
-        """By what checkpoints keep it: see `key_of`."""
+        """Names the score as checkpoints do: see `key_of`."""
         return key_of(self.name, self.protocol)
 
     def better_than(self, other: Score) -> bool:
-        """Whether this value is strictly better than the other's, whatever their intervals.
+        """Tells whether this value is strictly better than the other's, whatever their intervals.
 
         Raises:
           UnlikeProtocolError: another score, or protocols that differ in more than step and checkpoint.
@@ -133,12 +133,12 @@ class Score:
         return bool(merit(self.value, self.better) > merit(other.value, other.better))
 
     def to_dict(self) -> dict[str, Any]:
-        """What JSON can hold; `from_dict` gives the same score back."""
+        """Returns what JSON can hold; `from_dict` gives the same score back."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Score:
-        """The score of `to_dict`, also after JSON turned tuples into lists.
+        """Makes the score that `to_dict` describes, also after JSON turned tuples into lists.
 
         Raises:
           ValueError: keys that are missing or not known, or values that no score has.
@@ -155,7 +155,7 @@ class Score:
 
 
 def tag(name: str, n_fake: int, features: str) -> str:
-    """The name of a scalar: "eval/", the score, how many examples were generated, and the features.
+    """Makes the name of a scalar: "eval/", the score, the number of generated examples, and the features.
 
     The Frechet distance is called FID on the Inception network of the papers alone, of either resize.
 
@@ -169,9 +169,9 @@ def tag(name: str, n_fake: int, features: str) -> str:
 
 
 def key_of(name: str, protocol: Protocol) -> str:
-    """The tag of a score and a hash of its protocol: of one key are scores that compare.
+    """Makes a key of a score's tag and a hash of its protocol; scores with the same key may be compared.
 
-    Of the protocol as it is known before there is a score, so without what the score itself adds.
+    The hash is of the protocol as it is known before there is a score, so without what the score itself adds.
     """
     known = {k: v for k, v in dataclasses.asdict(protocol).items() if k not in (*MAY_DIFFER, "details")}
     hashed = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]

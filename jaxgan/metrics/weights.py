@@ -1,4 +1,4 @@
-"""Weights of feature extractors: their hash, a file of them that shows damage, and the cache of such files."""
+"""Hashes, saves and caches the weights of feature extractors, in files that show damage."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ META = "meta"  # beside the weights, whose names all have a slash
 
 
 def fingerprint(variables: dict[str, Any], *notes: str) -> str:
-    """The first 16 hex digits of the SHA-256 of a tree's names, types, shapes and bytes, and of `notes`.
+    """Computes the first 16 hex digits of the SHA-256 of a tree's names, types, shapes and bytes, and of `notes`.
 
     >>> fingerprint({"a": {"b": np.zeros(2)}}) == fingerprint({"a": {"b": np.ones(2)}})
     False
@@ -35,7 +35,7 @@ def fingerprint(variables: dict[str, Any], *notes: str) -> str:
 
 
 def save(path: Path, variables: dict[str, Any], meta: dict[str, Any]) -> None:
-    """Writes `variables` and what JSON can say of them to an .npz; a reader sees the whole file or none."""
+    """Writes `variables` and the JSON values `meta` to an .npz; a reader sees the whole file or none."""
     text = json.dumps(meta, sort_keys=True)
     record = json.dumps({"meta": text, "checksum": fingerprint(variables, text)})
     arrays: dict[str, Any] = {**_flat(variables), META: np.array(record)}
@@ -74,7 +74,7 @@ def _parse(data: bytes) -> np.ndarray:
 
 
 def cache_path(file_name: str, cache_dir: str | os.PathLike | None = None) -> Path:
-    """Where a file is cached: in `cache_dir`, else `$JAXGAN_CACHE`, else `~/.cache/jaxgan`.
+    """Returns where a file is cached: in `cache_dir`, else `$JAXGAN_CACHE`, else `~/.cache/jaxgan`.
 
     A user without a home, as in some containers, has a directory among the temporary ones.
     """
@@ -86,7 +86,7 @@ def cache_path(file_name: str, cache_dir: str | os.PathLike | None = None) -> Pa
 
 
 def recall(path: Path, key: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """What `remember` cached by that key; None if there is nothing, or, after a sentence, if it is damaged."""
+    """Returns what `remember` cached by that key; None if there is nothing, or, after a warning, if it is damaged."""
     try:
         variables, meta = load(path)
         if meta["key"] != key:
@@ -101,7 +101,7 @@ def recall(path: Path, key: str) -> tuple[dict[str, Any], dict[str, Any]] | None
 
 
 def remember(path: Path, variables: dict[str, Any], key: str, **meta: Any) -> None:
-    """Caches `variables`; where that cannot be, a sentence says so."""
+    """Caches `variables`; warns where that is not possible."""
     try:
         save(path, variables, {"key": key, **meta})
     except OSError as error:

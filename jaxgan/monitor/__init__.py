@@ -1,1 +1,1 @@
-"""What a run is doing."""
+"""Shows what a run is doing: curves, gradients, and the doctor's findings."""

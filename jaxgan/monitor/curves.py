@@ -1,4 +1,4 @@
-"""Static pictures of a run: learning curves, and points for data in the plane."""
+"""Draws static pictures of a run: learning curves, and points for data in the plane."""
 
 from __future__ import annotations
 
@@ -71,8 +71,10 @@ def draw_curves(metrics: str | os.PathLike, out: str | os.PathLike, findings: Se
 
 
 def _places(figure, height: int) -> dict[str, float]:
-    """Room, in parts of the figure, for ticks at the left, legends at the right and titles above: to measure all texts,
-    as constrained layout does, takes longer than to draw them."""
+    """Leaves room, in parts of the figure, for ticks at the left, legends at the right and titles above.
+
+    Constrained layout would measure all texts, which takes longer than to draw them.
+    """
     across, down = figure.get_size_inches()
     left, right, above, below = 0.65, 1.85, 0.3, 0.5  # inches
     panel = (down - below) / height - above
@@ -116,7 +118,7 @@ def _draw_panel(axes, panel: Panel, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _explain(axes) -> None:
-    """A legend beside the curves, which it would hide, from the bottom layer to the top one."""
+    """Puts a legend beside the curves, which it would hide, in order from the bottom layer to the top one."""
     handles, labels = axes.get_legend_handles_labels()
     order = sorted(range(len(labels)), key=lambda i: (labels[i] == "top", labels[i] not in ("all layers", "bottom")))
     if order:
@@ -144,7 +146,7 @@ def draw_points(real: np.ndarray | None, fake: np.ndarray, out: str | os.PathLik
 
 
 def draw_paths(real: np.ndarray | None, paths: np.ndarray) -> np.ndarray:
-    """A picture u8[H, W, 3] of lines f[N, steps, 2] with dots at their ends, over real points f[N, 2] if given."""
+    """Draws u8[H, W, 3], lines f[N, steps, 2] with dots at their ends, over real points f[N, 2] if given."""
     figure = _figure(4, 4)
     axes = figure.subplots()
     if real is not None:
@@ -173,7 +175,7 @@ def _figure(width: float, height: float):
 
 
 def _pixels(figure) -> np.ndarray:
-    """What was drawn last; to draw once more would change the layout."""
+    """Returns what was drawn last; drawing once more would change the layout."""
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
 

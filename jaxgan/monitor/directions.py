@@ -1,4 +1,4 @@
-"""Which values of a score are better: lower ones, higher ones, or those closer to 1."""
+"""Knows which values of a score are better: lower ones, higher ones, or those closer to 1."""
 
 from __future__ import annotations
 

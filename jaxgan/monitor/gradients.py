@@ -1,6 +1,6 @@
-"""What one update did to each layer of a network: its gradient, how far it moved, and its spectral norm.
+"""Measures what one update did to each layer of a network: its gradient, how far it moved, and its spectral norm.
 
-All of it is computed inside of the compiled step, from arrays that are there anyway.
+All numbers are computed inside of the compiled step, from arrays that exist there anyway.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SIGMA = "sigma"  # what a variable that holds a largest singular value is called
 
 
 class Layer(NamedTuple):
-    """The parameters of one module, such as kernel and bias.
+    """Names the parameters of one module, such as kernel and bias.
 
     Attributes:
       name: as it is logged: `bottom` for the first layer that runs, `top` for the last, and between them its number
@@ -38,7 +38,7 @@ class Layer(NamedTuple):
 
 
 def layers_of(module: nn.Module, *inputs: Any, **keywords: Any) -> tuple[Layer, ...]:
-    """The layers of a network in the order in which they first run. Nothing is computed: shapes are enough.
+    """Lists the layers of a network in the order in which they first run. Only shapes are computed.
 
     A layer is the innermost module that a parameter belongs to. The parameters of the network itself, outside of any
     module in it, come first, because that is when its call begins.
@@ -68,7 +68,7 @@ def layers_of(module: nn.Module, *inputs: Any, **keywords: Any) -> tuple[Layer, 
 
 
 def update_scalars(net: str, layers: Sequence[Layer], grads: Any, before: Any, after: Any) -> dict[str, Array]:
-    """Of one update: the norm of the gradient, and by layer the same and the share by which parameters changed.
+    """Computes norms of one update's gradient, and by layer also the share by which parameters changed.
 
     `grad_norm/net` and `grad_norm/net/layer` are |g|; `update_ratio/net/layer` is |w' - w| / |w|, or 1 for a layer that
     was all zeros and is not any more. Norms are Euclidean, over all parameters of a layer together.
@@ -94,7 +94,7 @@ def update_scalars(net: str, layers: Sequence[Layer], grads: Any, before: Any, a
 
 
 def sigma_scalars(net: str, layers: Sequence[Layer], variables: Mapping[str, Any]) -> dict[str, Array]:
-    """`sigma/net/layer`, the estimates of the largest singular values by which kernels were divided.
+    """Collects `sigma/net/layer`, the estimates of the largest singular values by which kernels were divided.
 
     Args:
       net: "g" or "d".

@@ -28,7 +28,7 @@ ENDS = ("bottom", "top")  # the layers next to a net's input and to its output
 
 
 class Panel(NamedTuple):
-    """Curves that share axes.
+    """Describes curves that share axes.
 
     Attributes:
       title: of the panel.
@@ -49,12 +49,12 @@ class Panel(NamedTuple):
     net: str = ""
 
     def label(self, name: str) -> str:
-        """Of a curve, without what the title says."""
+        """Names a curve, without what the title says."""
         return name.removeprefix(self.net).removeprefix("/") or "all layers" if self.net else name
 
 
 class Found(Protocol):
-    """What is shown of a finding: `until` is the last step at which it was seen, or None while it lasts."""
+    """Describes what is shown of a finding: `until` is the last step at which it was seen, or None while it lasts."""
 
     @property
     def kind(self) -> str: ...
@@ -67,7 +67,7 @@ class Found(Protocol):
 
 
 def panels(names: Iterable[str]) -> list[Panel]:
-    """The panels for scalars of these names, `group/...`: losses first, evaluations next, layers last.
+    """Makes the panels for scalars of these names, `group/...`: losses first, evaluations next, layers last.
 
     Each evaluation has a panel of its own, since they differ in scale; so have the layers of each net,
     `group/g/layer`, together with their total `group/g`. Names without a group are left out.
@@ -105,20 +105,20 @@ def _panel(place: int, key: str, names: tuple[str, ...]) -> Panel:
 
 
 def _natural(name: str) -> tuple[bool, list[tuple[int, str]]]:
-    """Layer 10 comes after layer 9; the ends come last, so that they are drawn over the others."""
+    """Sorts layer 10 after layer 9, and the ends last, so that they are drawn over the others."""
     parts = re.split(r"(\d+)", name)
     return name.rpartition("/")[2] in ENDS, [(int(p), "") if p.isdigit() else (-1, p) for p in parts]
 
 
 def curve(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps i64[N] and values f64[N] of a scalar in the rows of `read_metrics`."""
+    """Returns steps i64[N] and values f64[N] of a scalar in the rows of `read_metrics`."""
     points = [(row["step"], row[name]) for row in rows if isinstance(row.get(name), (int, float))]
     steps, values = zip(*points, strict=True) if points else ((), ())
     return np.asarray(steps, np.int64), np.asarray(values, np.float64)
 
 
 def history(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    """Each scalar of the rows with its steps, as `diagnose` takes them.
+    """Turns rows into arrays: each scalar with its steps, as `diagnose` takes them.
 
     >>> {k: v.tolist() for k, v in history([{"step": 1, "a": 2.0}, {"step": 3, "b": 4.0}]).items()}
     {'a': [2.0], 'a/step': [1], 'b': [4.0], 'b/step': [3]}
@@ -130,7 +130,7 @@ def history(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
 
 
 def best(steps: np.ndarray, values: np.ndarray, better: str) -> int | None:
-    """The number of the best value, the first of equals; None: no finite value, or no direction."""
+    """Returns the index of the best value, the first of equals; None without a finite value or a direction."""
     finite = np.flatnonzero(np.isfinite(values))
     if not better or not len(finite):
         return None

@@ -1,4 +1,4 @@
-"""Pictures made of many images."""
+"""Puts many images into one picture, and writes pictures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GAP = 2  # pixels between the cells and around them
 
 
 def to_uint8(images: np.ndarray, output: str) -> np.ndarray:
-    """Generator output to bytes: [-1, 1] for `tanh`, [0, 1] for `sigmoid`; rounded, clipped.
+    """Converts a generator's output to bytes: from [-1, 1] for `tanh`, [0, 1] for `sigmoid`; clipped, then rounded.
 
     >>> to_uint8(np.array([-1.0, 0.0, 1.0]), "tanh").tolist()
     [0, 128, 255]
@@ -27,12 +27,12 @@ def to_uint8(images: np.ndarray, output: str) -> np.ndarray:
 
 
 def drawable(shape: Sequence[int]) -> bool:
-    """Whether examples of this shape are images that a PNG can show: gray, RGB, or RGB and opacity."""
+    """Tells whether examples of this shape are images that a PNG can show: gray, RGB, or RGB and opacity."""
     return len(shape) == 3 and shape[-1] in (1, 3, 4)
 
 
 def grid(images: np.ndarray, columns: int = 8) -> np.ndarray:
-    """One picture of images u8[N, H, W, C], row by row at native size, `GAP` white pixels between and around.
+    """Puts images u8[N, H, W, C] into one picture, row by row, with `GAP` white pixels between and around them.
 
     Returns:
       u8[rows (H + GAP) + GAP, columns (W + GAP) + GAP, C]; cells left over are white.
@@ -47,7 +47,7 @@ def grid(images: np.ndarray, columns: int = 8) -> np.ndarray:
 
 
 def cells(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The images of a `grid`, u8[rows, columns, height, width, C].
+    """Takes a `grid` apart into its images, u8[rows, columns, height, width, C].
 
     Raises:
       ValueError: it is no grid of images of that size.
@@ -60,7 +60,7 @@ def cells(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def as_image(picture: np.ndarray, zoom: int = 1) -> Image:
-    """u8[H, W, 1 or 3 or 4] as an image that a notebook shows by itself, each pixel `zoom` times as wide and high.
+    """Makes an image that a notebook shows of u8[H, W, 1 or 3 or 4], each pixel `zoom` times as wide and high.
 
     >>> as_image(np.zeros((4, 6, 1), np.uint8), zoom=3).size
     (18, 12)

@@ -1,4 +1,4 @@
-"""Images from a finished or running run: `load(workdir)` gives a `Sampler`."""
+"""Draws images from a finished or running run."""
 
 from __future__ import annotations
 
@@ -32,15 +32,20 @@ BATCH = 64
 
 
 class Sampler:
-    """Draws from a run's averaged generator.
+    """Draws examples from a run's averaged generator. `jaxgan.load` makes one.
+
+        sampler = jaxgan.load("runs/digits")
+        images = sampler.images(64, seed=1)  # u8[64, 28, 28, 1]
+        sampler.save("samples.png", 64, seed=1)  # the same, as one picture
+        sampler.save("samples/", 1000)  # one PNG per image
 
     Attributes:
-      config: of the run.
-      gan: its static part.
-      state: of its last checkpoint.
-      step: completed generator updates.
-      classes: names of those that the run is conditioned on, by number.
-      present: numbers of those that there were examples of, which samples go through one after the other.
+      config: configuration of the run.
+      gan: static part of the run: modules, optimizers, sizes.
+      state: arrays of the checkpoint.
+      step: number of completed generator updates.
+      classes: names of the classes that the run is conditioned on, by number.
+      present: numbers of the classes that have examples. Samples go through these classes one after the other.
     """
 
     def __init__(
@@ -54,15 +59,16 @@ class Sampler:
     def sample(
         self, num: int, seed: int = 0, truncation: float | None = None, label: int | str | None = None
     ) -> np.ndarray:
-        """`num` examples f32[num, ...] in the range of `config.model.output`.
+        """Draws examples f32[num, ...] in the range of `config.model.output`: [-1, 1] for tanh, [0, 1] for sigmoid.
 
-        Example i depends on `seed`, i, `truncation` and its label alone, so the first of many are the few.
+        Example i depends on nothing but `seed`, i, `truncation` and its label, so the first examples of many are those
+        of few.
 
         Args:
-          num: at least 1.
+          num: number of examples, at least 1.
           seed: of the latents.
-          truncation: keeps every latent coordinate within [-truncation, truncation]; less varied, more typical.
-          label: name or else number of the class that all are to be of; None: one class after the other, over and over.
+          truncation: bound on every latent coordinate; with it, examples are less varied and more typical.
+          label: name or number of the class that all examples are of; None: one class after the other, over and over.
 
         Raises:
           UserError: `num`, `seed` or `truncation` out of range, or `label` not a class that the run was conditioned on.
@@ -101,11 +107,11 @@ class Sampler:
             yield np.asarray(self._apply(self.state.ema.variables, z, labels))[: num - start]
 
     def inputs(self, num: int, seed: int = 0) -> np.ndarray:
-        """What G makes `sample(num, seed)` of: latents, and after them InfoGAN's codes, f32[num, z_dim + codes]."""
+        """Draws the inputs of `sample(num, seed)`: latents, then InfoGAN's codes, f32[num, z_dim + codes]."""
         return np.asarray(g_inputs(self.gan, seed_keys(seed).sample, jnp.arange(num)))
 
     def of_inputs(self, inputs: np.ndarray, labels: np.ndarray | None = None) -> np.ndarray:
-        """The examples f32[N, ...] of inputs f[N, z_dim + codes] and, where the run has classes, labels i[N]."""
+        """Generates examples f32[N, ...] from inputs f[N, z_dim + codes] and, if the run has classes, labels i[N]."""
         examples = []
         for start in range(0, len(inputs), BATCH):  # the last one is filled up, so that one program serves any number
             places = np.minimum(np.arange(start, start + BATCH), len(inputs) - 1)
@@ -117,13 +123,13 @@ class Sampler:
     def images(
         self, num: int, seed: int = 0, truncation: float | None = None, label: int | str | None = None
     ) -> np.ndarray:
-        """The same as bytes, u8[num, H, W, C].
+        """Draws images as bytes, u8[num, H, W, C]; arguments as in `sample`.
 
         Raises:
-          UserError: as `sample`; also where the run makes no images.
+          UserError: as `sample`; also if the run does not make images.
         """
         if len(self.gan.shape) != 3:
-            raise UserError(f"this run makes examples of shape {self.gan.shape}, not images.")
+            raise UserError(f"This run makes examples of shape {self.gan.shape}, not images: use `Sampler.sample`.")
         output = self.config.model.output
         return np.concatenate([to_uint8(batch, output) for batch in self._batches(num, seed, truncation, label)])
 
@@ -135,14 +141,18 @@ class Sampler:
         truncation: float | None = None,
         label: int | str | None = None,
     ) -> list[Path]:
-        """Writes samples: one grid to `*.png`, or one PNG per image into a directory; points as a scatter plot.
+        """Writes samples to files: images as one grid or one file each, points of the plane as a scatter plot.
+
+        Args:
+          out: a file that ends in `.png`, for one picture of all images; or a directory, for one PNG per image.
+          num, seed, truncation, label: as in `sample`.
 
         Returns:
-          The files written.
+          The paths of the files.
 
         Raises:
-          UserError: as `sample`; `out` is neither, or a directory with other images than those that are replaced; or a
-            PNG cannot show such examples.
+          UserError: as `sample`; `out` is neither, or a directory with other images in it; or a PNG cannot show such
+            examples.
         """
         path = Path(out)
         directory = str(out).endswith(os.sep) or path.is_dir()
@@ -186,13 +196,15 @@ def load(
     discriminator: nn.Module | None = None,
     checkpoint: str | int = "latest",
 ) -> Sampler:
-    """A sampler of one of a run's checkpoints.
+    """Loads a checkpoint of a run as a `Sampler`, which draws images from its generator.
+
+        images = jaxgan.load("runs/digits", checkpoint="best").images(64)
 
     Args:
-      workdir: of the run; nothing in it is changed.
+      workdir: directory of the run; nothing in it is changed.
       generator, discriminator: the caller's own modules, if the run was trained with them.
-      checkpoint: "latest", the newest that is whole; "best", by the score of `eval.best_metric` while it was trained;
-        or the step of one.
+      checkpoint: "latest", the newest checkpoint that is whole; "best", the best one by the score `eval.best_metric`
+        that training computed; or the step of a checkpoint.
 
     Raises:
       UserError: there is no run, no such checkpoint, or none that can be read.
@@ -203,7 +215,7 @@ def load(
 def restore_last(
     workdir: str | os.PathLike, devices: Devices, generator: nn.Module | None, discriminator: nn.Module | None
 ) -> GANState:
-    """The state of a run's newest whole checkpoint, on the given devices.
+    """Restores the state of a run's newest whole checkpoint onto devices.
 
     Raises:
       UserError: as `load`.
@@ -221,19 +233,19 @@ def _restore(
     gan = build(config, tuple(example["shape"]), None, generator, discriminator, len(classes))
     target = devices.abstract(jax.eval_shape(partial(init, gan, seed_keys(config.seed).init)))
     if not (Path(workdir) / "checkpoints").is_dir():
-        raise UserError(f"{workdir} has no checkpoint yet.")
+        raise UserError(f"{workdir} has no checkpoint yet: wait for the first, or see train.checkpoint_every.")
     checkpoints = Checkpoints(workdir)
     try:
         restored = checkpoints.restore(target, only=_step(checkpoint, checkpoints, Path(workdir), config))
     finally:
         checkpoints.close()
     if restored is None:
-        raise UserError(f"{workdir} has no checkpoint yet.")
+        raise UserError(f"{workdir} has no checkpoint yet: wait for the first, or see train.checkpoint_every.")
     return config, gan, restored[1], classes, example.get("present", [])
 
 
 def _step(checkpoint: str | int, checkpoints: Checkpoints, workdir: Path, config: Config) -> int | None:
-    """The step of the checkpoint that is asked for; None: the newest that is whole."""
+    """Returns the step of the checkpoint that is asked for; None for the newest that is whole."""
     if checkpoint == "latest":
         return None
     steps = checkpoints.steps()
@@ -242,8 +254,8 @@ def _step(checkpoint: str | int, checkpoints: Checkpoints, workdir: Path, config
         best = checkpoints.best(*ranked) if ranked else None
         if best is None:
             raise UserError(
-                f"{workdir} has no checkpoint with a score to be the best by: train with eval.every set; the first "
-                "comes after so many steps."
+                f"{workdir} has no checkpoint with a score, so none is the best: train with eval.every set to a number "
+                "of steps, or take the latest."
             )
         return best
     if not str(checkpoint).isdecimal() or int(checkpoint) not in steps:

@@ -1,4 +1,4 @@
-"""Pictures that show what a generator has learned: paths between latents, classes, codes, and whether it copies."""
+"""Draws pictures of what a generator has learned: paths between latents, classes, codes, and nearest real images."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ DOTS = 40  # on a path through the plane
 
 
 def linear(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """(1 - t) a + t b, from latents f[N, z] at times f[T]: f[N, T, z]."""
+    """Interpolates along lines, (1 - t) a + t b: from latents f[N, z] at times f[T] to f[N, T, z]."""
     return (1 - t)[:, None] * a[:, None] + t[:, None] * b[:, None]
 
 
 def spherical(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """[sin((1 - t) w) a + sin(t w) b] / sin w, w the angle between a and b: f[N, T, z].
+    """Interpolates along arcs, [sin((1 - t) w) a + sin(t w) b] / sin w with the angle w between a and b: f[N, T, z].
 
-    Halfway between two normal latents a line passes where hardly any latent is drawn, near the origin; an arc keeps
-    their length. Where they are parallel or opposite it is the line. Shoemake 1985; White 2016,
+    Halfway between two normal latents a line passes near the origin, where hardly any latent is drawn; an arc keeps
+    their length. Parallel or opposite latents are joined by a line. Shoemake 1985; White 2016,
     https://arxiv.org/abs/1609.04468
 
     >>> spherical(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]), np.array([0.5])).round(4).tolist()
@@ -56,11 +56,11 @@ def interpolations(
     seed: int = 0,
     real: np.ndarray | None = None,
 ) -> np.ndarray:
-    """A picture of what G makes of the way from one latent to another, a pair in each row.
+    """Draws what G makes along the way from one latent to another, one pair of latents in each row.
 
-    The latents are those of `sampler.sample(2 * rows, seed)`, halves paired. InfoGAN's codes stay those of the first of
-    a pair, and so does the class, of which each row has the next one. In the plane the paths are drawn, over points
-    `real` if given.
+    The latents are those of `sampler.sample(2 * rows, seed)`: the first half is paired with the second. Along a row,
+    InfoGAN's codes stay those of the first latent, and the class stays the same; each row has the next class. In the
+    plane the paths are drawn as lines, over the points `real` if given.
 
     Raises:
       UserError: examples that are neither images that a picture can show nor points.
@@ -80,7 +80,7 @@ def interpolations(
 
 
 def class_grid(sampler: Sampler, rows: int = 8, columns: int = 10, seed: int = 0) -> np.ndarray:
-    """A picture of the run's first `columns` classes, one to a column, with the same latent along each row.
+    """Draws the run's first `columns` classes, one in each column, with the same latent along each row.
 
     The latents are those of `sampler.sample(rows, seed)`.
 
@@ -96,13 +96,14 @@ def class_grid(sampler: Sampler, rows: int = 8, columns: int = 10, seed: int = 0
 
 
 def code_sweep(sampler: Sampler, code: int, rows: int = 8, columns: int = 9, seed: int = 0) -> np.ndarray:
-    """A picture of one of InfoGAN's codes: along each row it takes its values, and all else stays as it was drawn.
+    """Draws the effect of one of InfoGAN's codes: along each row the code takes its values, and all else stays.
 
     Args:
       sampler: of the run.
-      code: its number, the categorical ones first.
-      rows: of latents, those of `sampler.sample(rows, seed)`; with classes, each has the next one.
-      columns: values of a continuous code, over the range that it is drawn from; of a categorical one, all there are.
+      code: number of the code; categorical codes come first.
+      rows: number of latents, those of `sampler.sample(rows, seed)`; with classes, each row has the next class.
+      columns: number of values of a continuous code, over the range that it is drawn from; a categorical code takes
+        all its values.
       seed: of the latents.
 
     Raises:
@@ -140,14 +141,14 @@ class Neighbors(NamedTuple):
 def nearest_examples(
     images: np.ndarray, source: Source, k: int, features: Features | None = None, output: str = "tanh"
 ) -> Neighbors:
-    """The k nearest of the source's images to each of u8[N, H, W, C], by features or else by pixels.
+    """Finds the k images of a source that are nearest to each of u8[N, H, W, C], by features or else by pixels.
 
     Args:
       images: queries.
-      source: of images of that shape.
-      k: at most the number of examples.
-      features: a network, whose features are compared; None: the bytes of pixels.
-      output: the range of images that are not bytes, and of those that the network takes.
+      source: images of the same shape.
+      k: number of neighbors, at most the number of examples.
+      features: network whose features are compared; None compares the bytes of pixels.
+      output: range of images that are not bytes, and of those that the network takes.
     """
 
     def represent(x: np.ndarray) -> np.ndarray:
@@ -170,7 +171,7 @@ def nearest_examples(
 def neighbors(
     sampler: Sampler, source: Source, features: Features | None = None, rows: int = 8, k: int = 7, seed: int = 0
 ) -> np.ndarray:
-    """A picture with a generated image at the left of each row and at its right the nearest real ones.
+    """Draws a generated image at the left of each row, and the nearest real images at its right.
 
     Raises:
       UserError: the run makes no images.
@@ -189,7 +190,7 @@ def _bytes(images: np.ndarray, output: str) -> np.ndarray:
 
 
 def sample_files(workdir: Path) -> dict[int, Path]:
-    """The grids of samples of the run by step, in order."""
+    """Lists the pictures of samples of a run by step, in order."""
     found = {}
     for path in (workdir / "samples").glob("step_*.png"):
         if match := re.fullmatch(r"step_(\d+)\.png", path.name):
@@ -198,7 +199,7 @@ def sample_files(workdir: Path) -> dict[int, Path]:
 
 
 def code_files(workdir: Path) -> dict[int, Path]:
-    """The newest picture of each of InfoGAN's codes, by the number of the code."""
+    """Lists the newest picture of each of InfoGAN's codes, by the number of the code."""
     found = {}
     for path in sorted((workdir / "samples").glob("step_*_code_*.png")):
         if match := re.fullmatch(r"step_\d+_code_(\d+)\.png", path.name):
@@ -207,7 +208,7 @@ def code_files(workdir: Path) -> dict[int, Path]:
 
 
 def strip(files: Sequence[Path], height: int, width: int, rows: int = 4) -> np.ndarray:
-    """A picture of the same latents over time: of each grid of samples the first images, one grid to a column.
+    """Draws the same latents over time: the first images of each picture of samples, one picture to a column.
 
     Raises:
       ValueError: a picture that is damaged, or no grid of images of that size.

@@ -142,7 +142,7 @@ def test_page_of_a_run_that_lacks_most(parts, tmp_path):
     for add in parts:
         add(run)
     _, parsed = written(report(run))
-    assert "has no checkpoint yet." in parsed.text
+    assert "has no checkpoint yet: " in parsed.text
     assert ("There are no pictures of samples." in parsed.text) == (add_samples not in parts)
     assert ("No curves were recorded." in parsed.text) == (add_curves not in parts)
     assert ("Protocols" in parsed.text) == (add_scores in parts)

@@ -1,4 +1,4 @@
-"""What the literature says to do about each kind of finding; where its authors disagree, each of them is heard."""
+"""Lists what the literature advises about each kind of finding; where authors disagree, each of them is heard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The curves of a run so far, in the order in which they were recorded."""
+"""Keeps the curves of a run so far, in the order in which they were recorded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ History = Mapping[str, np.ndarray]
 
 
 class Curve:
-    """Steps and finite values of one scalar, oldest first. Grows in place, so that a view of it costs nothing."""
+    """Keeps the steps and finite values of one scalar, oldest first. It grows in place, so a view costs nothing."""
 
     def __init__(self) -> None:
         self._data = np.empty((2, 64))
@@ -37,13 +37,13 @@ class Curve:
         return self._data[1, : self._size]
 
     def since(self, step: float, at_least: int) -> np.ndarray:
-        """The values after `step`, but no fewer than the last `at_least`."""
+        """Returns the values after `step`, but at least the last `at_least` values."""
         first = int(np.searchsorted(self.steps, step, side="right"))
         return self.values[max(0, min(first, self._size - at_least)) :]
 
 
 def rows_of(history: History) -> list[tuple[int, dict[str, float]]]:
-    """The points of all curves by step, earliest first; of points with the same step the last counts.
+    """Collects the points of all curves by step, earliest first; of points with the same step the last counts.
 
     The steps of a curve `a/b` are `a/b/step` if the history has it, else those of its group, `a/step`, else `step`.
 

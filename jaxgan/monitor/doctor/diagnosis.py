@@ -1,4 +1,4 @@
-"""From signs to findings: of a whole history at once, or step by step as it is made."""
+"""Turns signs into findings, of a whole history at once or step by step as it is made."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from jaxgan.monitor.doctor.rules import RULES
 
 
 def diagnose(history: History, loss: str | None = None, num_classes: int = 0) -> list[Finding]:
-    """What is wrong with a run, by its recorded curves; a pure function, and nothing but `Doctor` fed all of them.
+    """Finds what is wrong with a run by its recorded curves; a pure function, the same as a `Doctor` fed all of them.
 
     Args:
       history: name -> f[N], with the steps as i[N]: those of a curve `a/b` are `a/b/step` if there, else those of its
         group `a/step` (such as `eval/step`), else `step`. In any order; of a step that comes twice, as after a resume,
         the last value counts.
-      loss: name of the adversarial loss, a key of `losses.LOSSES`. None: unknown, and taken for one whose values have
-        no level if D's is ever negative.
-      num_classes: that G was conditioned on; 0: none.
+      loss: name of the adversarial loss, a key of `losses.LOSSES`. None: unknown; it is taken for one without a lower
+        bound if D's loss is ever negative.
+      num_classes: number of classes that G is conditioned on; 0: none.
 
     Returns:
       One finding for each kind that was ever seen, by the step of its first report.
@@ -42,16 +42,16 @@ def diagnose(history: History, loss: str | None = None, num_classes: int = 0) ->
 
 
 class Doctor:
-    """Watches a run. What it says is a pure function of what it was fed: a resumed run feeds it its log again."""
+    """Watches a run. Its findings are a pure function of what it was fed, so a resumed run feeds it the log again."""
 
     def __init__(self, loss: str | None = None, num_classes: int = 0):
-        """As for `diagnose`."""
+        """Starts without curves; arguments as for `diagnose`."""
         self._run = Run(loss, num_classes)
         self._found: dict[str, Finding] = {}
         self._since: dict[str, tuple[int, int]] = {}  # of what is seen until now: first seen, and begun
 
     def feed(self, step: int, scalars: Mapping[str, float]) -> list[Finding]:
-        """Takes all scalars of a step and returns what is new: findings, and those that became more severe.
+        """Takes all scalars of a step; returns new findings, and findings that became more severe.
 
         Raises:
           ValueError: a step that is not later than the last one.
@@ -64,7 +64,7 @@ class Doctor:
 
     @property
     def findings(self) -> list[Finding]:
-        """All so far, each with its highest severity, by the step of its first report."""
+        """Returns all findings so far, each with its highest severity, ordered by the step of its first report."""
         return list(self._found.values())
 
     def _look(self, kind: str, last: int) -> Finding | None:

@@ -1,4 +1,4 @@
-"""The rules that read evaluations, by kind."""
+"""Defines the rules that read evaluations."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def ignored_condition(run: Run, held: int) -> Sign | None:
 
 
 def latest(score: str, run: Run) -> tuple[float, float] | None:
-    """Of the last evaluations by a score, such as "eval/diversity", the first step, and the median.
+    """Returns the first step and the median of the last evaluations by a score, such as "eval/diversity".
 
     The names of curves go on with the protocol, as in "eval/diversity_1k_cnn_embedded_mnist".
     """

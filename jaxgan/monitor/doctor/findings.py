@@ -1,4 +1,4 @@
-"""What the doctor says: findings, by kind and severity."""
+"""Defines what the doctor reports: findings, by kind and severity."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SEVERITIES = ("info", "warning", "problem")
 
 @dataclass(frozen=True)
 class Advice:
-    """One recommendation and who gives it."""
+    """Holds one recommendation and who gives it."""
 
     text: str
     source: str
@@ -21,7 +21,7 @@ class Advice:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that curves show to be wrong.
+    """Describes something that curves show to be wrong.
 
     Attributes:
       kind: a key of `RULES`.
@@ -45,16 +45,16 @@ class Finding:
 
     @property
     def numbers(self) -> str:
-        """The evidence to be read: steps in full, other numbers with four digits."""
+        """Spells the evidence: steps in full, other numbers with four digits."""
         return ", ".join(f"{words(name)} {_number(value)}" for name, value in self.evidence.items())
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values that JSON holds."""
+        """Returns plain values that JSON can hold."""
         return asdict(self) | {"advice": [asdict(each) for each in self.advice]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Finding:
-        """The inverse of `to_dict`, through JSON too.
+        """Makes the finding that `to_dict` describes, also after a way through JSON.
 
         Raises:
           ValueError, KeyError, TypeError: values of something else.
@@ -63,14 +63,14 @@ class Finding:
         return typed(cls, {**values, "advice": tuple(typed(Advice, each) for each in values["advice"])})
 
     def _repr_markdown_(self) -> str:
-        """How a notebook shows it."""
+        """Formats the finding for a notebook."""
         heading = f"**{self.severity}: {words(self.kind)}**, {span(self)} ({self.numbers})"
         advice = "".join(f"\n* {each.text} *{each.source}*" for each in self.advice)
         return f"{heading}. {self.explanation}\n{advice}\n"
 
 
 def worse(a: str, b: str) -> bool:
-    """Whether severity `a` is above `b`.
+    """Tells whether severity `a` is above `b`.
 
     >>> worse("problem", "warning"), worse("info", "info")
     (True, False)
@@ -79,12 +79,12 @@ def worse(a: str, b: str) -> bool:
 
 
 def words(kind: str) -> str:
-    """The name of a kind of finding, or of a piece of evidence, to be read."""
+    """Spells the name of a kind of finding, or of a piece of evidence, as words."""
     return kind.replace("non_finite", "not finite").replace("_", " ")
 
 
 def span(finding: Finding) -> str:
-    """The steps at which it was seen."""
+    """Says at which steps a finding was seen."""
     if finding.until is None:
         return f"since step {finding.step:,}"
     return f"from step {finding.step:,} to {finding.until:,}"
@@ -95,5 +95,5 @@ def _number(value: float) -> str:
 
 
 def first_problem(findings: Iterable[Finding]) -> Finding | None:
-    """The problem that was the first to be reported as one."""
+    """Returns the problem that was reported first."""
     return min((f for f in findings if f.severity == "problem"), key=lambda f: f.reported, default=None)

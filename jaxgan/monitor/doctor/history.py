@@ -1,4 +1,4 @@
-"""What the rules look at: a run's curves so far and what is known of its game."""
+"""Holds what the rules look at: a run's curves so far, and what is known of its game."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RELATIVISTIC = ("relativistic_paired", "relativistic_average")
 
 
 class Sign(NamedTuple):
-    """What a rule sees at the latest step."""
+    """Holds what a rule sees at the latest step."""
 
     severity: str
     step: float  # where it began, as far as the curves say
@@ -26,7 +26,7 @@ class Sign(NamedTuple):
 
 
 class Run:
-    """The curves up to `now`, and how a rule reads them."""
+    """Holds the curves up to the step `now`, and reads them for the rules."""
 
     def __init__(self, loss: str | None = None, num_classes: int = 0):
         self.loss, self.num_classes = loss, num_classes
@@ -37,7 +37,7 @@ class Run:
         self._negative = False  # whether D's loss ever was
 
     def record(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Takes what was recorded at a step; values that are not finite go into `bad` and no curve."""
+        """Takes what was recorded at a step; of values that are not finite only the names are kept, in `bad`."""
         self.now, self._medians = step, {}
         self.bad = tuple(sorted(name for name, value in scalars.items() if not np.isfinite(value)))
         for name, value in scalars.items():
@@ -47,16 +47,16 @@ class Run:
 
     @property
     def names(self) -> list[str]:
-        """Of the curves that there are."""
+        """Returns the names of the curves that were recorded."""
         return sorted(self._curves)
 
     @property
     def window(self) -> float:
-        """Length of "lately" in steps: it grows with the run, so that a long one is not judged by a moment."""
+        """Number of steps that count as lately: it grows with the run, so that a long run is not judged by a moment."""
         return max(t.WINDOW, t.WINDOW_SHARE * self.now)
 
     def lately(self, name: str) -> np.ndarray | None:
-        """The values in the window, or None where there are too few of them or it is too early for a verdict."""
+        """Returns the values in the window, or None where they are too few or it is too early for a verdict."""
         curve = self._curves.get(name)
         if curve is None or len(curve) < t.WINDOW_POINTS or self.now < t.PATIENCE:
             return None
@@ -65,7 +65,7 @@ class Run:
         return values if curve.steps[-1] > self.now - self.window else None
 
     def median(self, name: str) -> float | None:
-        """Of the values in the window."""
+        """Returns the median of the values in the window."""
         if name not in self._medians:
             values = self.lately(name)
             self._medians[name] = None if values is None else float(np.median(values))
@@ -73,11 +73,11 @@ class Run:
 
     @property
     def began(self) -> float:
-        """Where something probably began that the median in the window shows first now: in the middle of it."""
+        """Estimates when something began that the median shows first now: in the middle of the window."""
         return self.now - self.window / 2
 
     def at_first(self, name: str) -> float | None:
-        """The median size of the values in the first steps."""
+        """Returns the median size of the values in the first steps."""
         curve = self._curves.get(name)
         if curve is None:
             return None
@@ -85,23 +85,23 @@ class Run:
         return float(np.median(np.abs(curve.values[:early])))
 
     def curve(self, name: str) -> Curve | None:
-        """All of a curve."""
+        """Returns a whole curve."""
         return self._curves.get(name)
 
     @property
     def has_level(self) -> bool:
-        """Whether the adversarial loss is bounded below by 0: not if D's loss was ever negative, if it is not named."""
+        """Tells whether the adversarial loss is bounded below by 0; if unknown, whether D's was never negative."""
         if self.loss is not None:
             return self.loss not in WITHOUT_LEVEL
         return not self._negative
 
     @property
     def d_loss(self) -> str:
-        """The name of D's loss: of its adversarial terms alone if they are recorded."""
+        """Names D's loss: the adversarial terms alone if they are recorded."""
         return "loss/d_adversarial" if "loss/d_adversarial" in self._curves else "loss/d"
 
     def evaluations(self) -> dict[str, tuple[Curve, int]]:
-        """The scores of quality, with 1 where lower is better and -1 where higher is.
+        """Returns the scores of quality, with 1 where lower is better and -1 where higher is.
 
         Distances between distributions if there are any, because they see every fault; else all others. Scores that
         are best at 1 have rules of their own.
@@ -116,7 +116,7 @@ class Run:
         return lower or higher
 
     def stuck(self) -> bool:
-        """Whether there are evaluations and none was ever much better than the first."""
+        """Tells whether there are evaluations and none was ever much better than the first."""
         curves = self.evaluations().values()
         return bool(curves) and all(
             len(curve) >= t.FEW_EVALUATIONS
@@ -125,9 +125,9 @@ class Run:
         )
 
     def spared(self) -> bool:
-        """Whether evaluations forbid to call a failure what losses and scores look like.
+        """Tells whether evaluations contradict what looks like a failure by losses and D's scores.
 
-        So it is while there are few of them, or one in the last half of the run was better than all in the first.
+        They do while there are few of them, or if one in the last half of the run was better than all in the first.
         """
         for curve, sign in self.evaluations().values():
             old = int(np.searchsorted(curve.steps, self.now / 2))

@@ -1,4 +1,4 @@
-"""The rules by kind, each a pure function of a run's curves so far."""
+"""Defines the rules by kind, each a pure function of a run's curves so far."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from jaxgan.monitor.doctor.history import RELATIVISTIC, Run, Sign
 
 
 class Rule(NamedTuple):
-    """`check(run, held)` returns what it sees at the latest step, having seen it for `held` steps without a break.
+    """Decides whether something is wrong: `check(run, held)` returns what it sees at the latest step, or None.
 
-    `explanation` is filled in with the evidence.
+    It has seen the same for `held` steps without a break. `explanation` is filled in with the evidence.
     """
 
     check: Callable[[Run, int], Sign | None]
@@ -23,7 +23,7 @@ class Rule(NamedTuple):
 
 
 def non_finite(run: Run, held: int) -> Sign | None:
-    """Any value that is NaN or infinite, at whatever step."""
+    """Sees any value that is NaN or infinite, at whatever step."""
     return Sign("problem", run.now, {"scalars": len(run.bad)}) if run.bad else None
 
 
@@ -51,7 +51,7 @@ def generator_too_strong(run: Run, held: int) -> Sign | None:
 
 
 def vanishing_gradient(run: Run, held: int) -> Sign | None:
-    """The norm of G's gradient, or of its first layer's, is nothing, or nothing beside what it was."""
+    """The norm of G's gradient, or of its first layer's, is nearly 0, or a tiny part of what it was."""
     names = ("grad_norm/g", "grad_norm/g/bottom")
     for name in names:
         now, first = run.median(name), run.at_first(name)
@@ -63,7 +63,7 @@ def vanishing_gradient(run: Run, held: int) -> Sign | None:
 
 
 def d_loss_near_zero(run: Run, held: int) -> Sign | None:
-    """D's loss is as good as 0, for losses that are bounded there."""
+    """D's loss is nearly 0, for losses whose lower bound is 0."""
     loss = run.median(run.d_loss)
     if loss is None or not run.has_level or loss >= t.D_LOSS_ZERO:
         return None
@@ -71,7 +71,7 @@ def d_loss_near_zero(run: Run, held: int) -> Sign | None:
 
 
 def exploding_loss(run: Run, held: int) -> Sign | None:
-    """A loss that is large, and many times what it was; of G's only where it has a level."""
+    """A loss is large, and many times what it was; G's loss counts only where losses have a lower bound."""
     for name in (run.d_loss, "loss/g") if run.has_level else (run.d_loss,):
         values, first = run.lately(name), run.at_first(name)
         if values is None or first is None:
@@ -94,7 +94,7 @@ def mode_collapse(run: Run, held: int) -> Sign | None:
 
 
 def mode_hopping(run: Run, held: int) -> Sign | None:
-    """Few modes at a time, and G's loss in leaps: D catches up with one, and G goes to the next."""
+    """Examples are of few modes at a time while G's loss jumps: D learns one mode, and G goes to the next."""
     (began, diversity), losses = _diversity(run), run.lately("loss/g")
     if diversity is None or diversity >= t.COLLAPSING or losses is None or not run.has_level:
         return None
@@ -103,7 +103,7 @@ def mode_hopping(run: Run, held: int) -> Sign | None:
 
 
 def _diversity(run: Run) -> tuple[float, float | None]:
-    """Where it began to be so, and of lately: as logged, or else by the last evaluations."""
+    """Returns when the diversity of lately began, and that diversity: as logged, or else by the last evaluations."""
     logged = run.median("diversity/fake")
     if logged is not None:
         return run.began, logged
@@ -119,7 +119,7 @@ def runaway_samples(run: Run, held: int) -> Sign | None:
 
 
 def imbalance(run: Run, held: int) -> Sign | None:
-    """D's loss is nothing beside G's, which is in leaps."""
+    """D's loss is a tiny part of G's, which jumps."""
     loss_d, losses = run.median(run.d_loss), run.lately("loss/g")
     if loss_d is None or losses is None or not run.has_level:
         return None
@@ -139,7 +139,7 @@ def _swing(values: np.ndarray) -> float:
 
 
 def _by_time(run: Run, held: int, share: float = t.LASTING_SHARE, least: int = t.LASTING) -> str:
-    """A problem only if it lasts, for so many steps and so large a share of the run, and no evaluation contradicts."""
+    """Returns "problem" if it has lasted, in steps and as a share of the run, and no evaluation contradicts."""
     return "problem" if held >= max(least, share * run.now) and not run.spared() else "warning"
 
 

@@ -1,4 +1,4 @@
-"""Every number that a verdict rests on, and what it was fitted on.
+"""Lists every number that a verdict rests on, and what it was fitted on.
 
 P: the fitting half of 32 published runs (StudioGAN's logs: 5 of 17 ended at 1.5 times their best FID or worse).
 B: the fitting half of `benchmarks.doctor.rows` (30 runs broken in 10 ways, 32 healthy ones of 8 configurations).

@@ -1,4 +1,4 @@
-"""What can be told before the first step: numbers of data, batches and new networks, and checks of these numbers.
+"""Checks a run before its first step, by numbers of its data, batches and new networks.
 
 The facts are pure functions of arrays; `remarks` makes sentences of those that are off. `jaxgan.training.preflight`
 collects them for a run.

@@ -1,4 +1,4 @@
-"""What is wrong by which number, with the sentence that says what to change."""
+"""Lists what is wrong by which number, with the sentence that says what to change."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Remark(NamedTuple):
-    """Something that is off before the first step.
+    """Describes something that is wrong before the first step.
 
     Attributes:
       kind: a key of `CHECKS`.
@@ -23,7 +23,7 @@ class Remark(NamedTuple):
 
 
 class Check(NamedTuple):
-    """A question to the facts that it reads, which `fails` takes in that order and `sentence` is filled in with."""
+    """Checks the facts that it names: `fails` takes them in that order, and `sentence` is filled in with them."""
 
     severity: str
     reads: tuple[str, ...]
@@ -32,7 +32,7 @@ class Check(NamedTuple):
 
 
 def remarks(facts: Mapping[str, float]) -> list[Remark]:
-    """What is off by these facts, in the order of `CHECKS`; a check of facts that are not there keeps silent.
+    """Lists what these facts show to be wrong, in the order of `CHECKS`; a check whose facts are missing is left out.
 
     >>> [(remark.kind, remark.severity) for remark in remarks({"fake_spread": 0.0, "outside": 0.0})]
     [('same_outputs', 'problem')]

@@ -1,4 +1,4 @@
-"""Numbers to be known before the first step, each of arrays alone."""
+"""Measures data and networks before the first step; each function takes arrays alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OUTSIDE = 1e-3  # of half the range: the tolerance of `data.check_range`
 
 
 def of_images(images: np.ndarray, low: float, high: float) -> Facts:
-    """Facts of images that a generator with outputs in [low, high] is to make.
+    """Measures images that a generator with outputs in [low, high] is to make.
 
     Args:
       images: f[N, H, W, C].
@@ -51,7 +51,7 @@ def of_images(images: np.ndarray, low: float, high: float) -> Facts:
 
 
 def of_points(points: np.ndarray) -> Facts:
-    """Facts of points f[N, D].
+    """Measures points f[N, D].
 
     Returns:
       `data_not_finite` as for images; `scale`: the largest standard deviation of a coordinate; `center`: the largest
@@ -65,7 +65,7 @@ def of_points(points: np.ndarray) -> Facts:
 
 
 def of_labels(labels: np.ndarray, classes: int, conditional: bool) -> Facts:
-    """Facts of labels i[N] of so many classes.
+    """Measures labels i[N] of a number of classes.
 
     Returns:
       Of a conditional game `missing`: classes without an example, and `ratio`: examples of the most frequent class for
@@ -88,7 +88,7 @@ def of_batches(
     per_device: int | None = None,
     augmented: bool | None = None,
 ) -> Facts:
-    """Facts of how the examples are shown.
+    """Measures how the examples are shown.
 
     Args:
       examples: of the data.
@@ -107,7 +107,7 @@ def of_batches(
 
 
 def of_networks(fake: np.ndarray, real_logits: np.ndarray, fake_logits: np.ndarray, low: float, high: float) -> Facts:
-    """Facts of two networks that have learned nothing yet.
+    """Measures two networks that have learned nothing yet.
 
     Args:
       fake: f[N, ...], what G makes of N latents.
