@@ -110,8 +110,8 @@ def best_assignment_accuracy(codes: np.ndarray, predicted: np.ndarray) -> Assign
     """Computes the share of samples whose predicted class is assigned to their code, by the best one-to-one assignment.
 
     This is max over injective a of 1/N sum_n [a(codes_n) = predicted_n], by the Hungarian method. If there are more
-    codes than classes, those left over count as wrong. Codes without meaning give somewhat more than 1/K, because the best
-    assignment is chosen.
+    codes than classes, those left over count as wrong. Codes without meaning give somewhat more than 1/K, because the
+    best assignment is chosen.
 
     Args:
       codes: i[N] from 0 on, the value of a categorical code that each sample was generated from.

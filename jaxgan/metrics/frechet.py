@@ -48,11 +48,11 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
     """Computes |m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a^1/2 S_b S_a^1/2)^1/2): lower is better, 0 is best.
 
     The unit is the square of the features'. This is the square of the 2-Wasserstein distance of two Gaussians (Dowson &
-    Landau 1982,     https://doi.org/10.1016/0047-259X(82)90077-X; Heusel et al. 2017, https://arxiv.org/abs/1706.08500). The last trace
-    is the sum of the singular values of S_a^1/2 S_b^1/2. These roots are symmetric, by eigenvalues, of which negative
-    ones are rounding errors and count as 0: so it needs no inverse and no term added to the diagonal where there are
-    fewer examples than features. Never negative, and exactly 0 for the same statistics. With finite N it is biased
-    upwards by about c / N (Chong & Forsyth 2020, https://arxiv.org/abs/1911.07023): compare equal N.
+    Landau 1982, https://doi.org/10.1016/0047-259X(82)90077-X; Heusel et al. 2017, https://arxiv.org/abs/1706.08500).
+    The last trace is the sum of the singular values of S_a^1/2 S_b^1/2. These roots are symmetric, by eigenvalues, of
+    which negative ones are rounding errors and count as 0: so it needs no inverse and no term added to the diagonal
+    where there are fewer examples than features. Never negative, and exactly 0 for the same statistics. With finite N
+    it is biased upwards by about c / N (Chong & Forsyth 2020, https://arxiv.org/abs/1911.07023): compare equal N.
 
     Raises:
       ValueError: other numbers of features.
