@@ -67,7 +67,7 @@ def test_train_refuses_a_penalty_on_a_module_with_batch_norm(tmp_path):
             x = nn.BatchNorm(use_running_average=not train)(x.reshape(len(x), -1))
             return nn.Dense(1)(x)
 
-    with pytest.raises(UserError, match="per-example gradients of r1 are undefined"):
+    with pytest.raises(UserError, match="r1 needs gradients of single examples"):
         train(tiny(regularizers__r1=1.0), tmp_path, discriminator=Coupled())
 
 
