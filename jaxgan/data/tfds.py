@@ -23,7 +23,7 @@ from jaxgan.data.images import (
     with_channels,
 )
 from jaxgan.data.source import CHUNK, Request, Source, Streamed, first_line
-from jaxgan.errors import UnknownSplitError, UserError
+from jaxgan.errors import UnknownSplitError, UserError, listed
 
 SOME = 256  # examples that stand for a set whose examples are not all read
 
@@ -126,7 +126,7 @@ class _Reader:
         try:
             promised = builder.info.splits[split].num_examples
         except (KeyError, ValueError) as error:
-            known = ", ".join(builder.info.splits)
+            known = listed(builder.info.splits)
             raise UnknownSplitError(
                 f"{name} cannot give the split {split!r}, it has {known} ({first_line(error)})."
             ) from None
@@ -173,7 +173,7 @@ def _builder(request: Request) -> Any:
             f"{name!r} is no name of a TFDS data set: it reads like 'fashion_mnist' or 'name/config:1.0.0'."
         )
     present = _present(data_dir or tfds.core.constants.DATA_DIR)
-    there = f"prepared in {data_dir or 'the default data_dir'}: {', '.join(present) or 'nothing'}"
+    there = f"prepared in {data_dir or 'the default data_dir'}: {listed(present) or 'nothing'}"
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except tfds.core.registered.DatasetNotFoundError:
@@ -200,9 +200,7 @@ def _features(builder: Any, name: str) -> tuple[Any, Any]:
     found = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
     image, label = found.get("image"), found.get("label")
     if not isinstance(image, tfds.features.Image):
-        raise UserError(
-            f"The data set {name!r} has no feature 'image' that is one: it has {', '.join(found) or 'none'}."
-        )
+        raise UserError(f"The data set {name!r} has no feature 'image' that is one: it has {listed(found) or 'none'}.")
     if len(image.shape) != 3 or np.dtype(image.np_dtype) not in (np.uint8, np.uint16):
         raise UserError(
             f"The images of {name!r} have shape {image.shape} and type {np.dtype(image.np_dtype)}: "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 from jaxgan.config.config import Config
 from jaxgan.errors import UserError
+from jaxgan.files import read_json, write_json
 from jaxgan.monitor.doctor import Finding, words
 from jaxgan.runs import directory as workdirs
 from jaxgan.runs import score_log
@@ -145,7 +145,7 @@ def roll_back(attempt: Attempt, problem: Finding, rank: tuple[str, str] | None, 
     partial = place.with_name(f".{place.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    record = json.loads((attempt.workdir / "config.json").read_bytes())
+    record = read_json(attempt.workdir / "config.json")
     record |= {
         "config": config.to_dict(),
         INTERVENTION: {
@@ -157,7 +157,7 @@ def roll_back(attempt: Attempt, problem: Finding, rank: tuple[str, str] | None, 
             "changes": changes,
         },
     }
-    (partial / "config.json").write_text(json.dumps(record, indent=2) + "\n")
+    write_json(partial / "config.json", record)
     if step is not None:
         _copy(attempt.workdir / "checkpoints" / str(step), partial / "checkpoints" / str(step))
     try:
