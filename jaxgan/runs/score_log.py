@@ -1,4 +1,4 @@
-"""The record of a run's scores, and whether they say that it should end before its last step."""
+"""Keeps the record of a run's scores, and decides by it whether the run should end before its last step."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from jaxgan.monitor.directions import HIGHER, LOWER, merit
 
 FILE = "evaluation.jsonl"
 
-GAIN = 0.01  # a smaller relative gain is none
-IN_A_ROW = 3  # evaluations so much worse than the best
+GAIN = 0.01  # smaller relative gains do not count
+IN_A_ROW = 3  # number of evaluations in a row that have to be worse than the best by the factor `ratio`
 
 
 def better(a: float, b: float, direction: str, gain: float = 0.0) -> bool:
-    """Whether score `a` is better than `b`, by more than the share `gain` of |b|.
+    """Says whether score `a` is better than `b` by more than the share `gain` of |b|.
 
     >>> better(0.98, 1.0, "lower", 0.01), better(0.995, 1.0, "lower", 0.01)
     (True, False)
@@ -29,16 +29,17 @@ def better(a: float, b: float, direction: str, gain: float = 0.0) -> bool:
 def why_stop(
     history: Sequence[tuple[int, float]], direction: str, patience: int = 0, ratio: float = 0.0
 ) -> tuple[int, str] | None:
-    """The first step at which a run should have ended, and why; None: it should go on.
+    """Finds the first step at which a run should have ended, and why; None: it should go on.
 
     Args:
       history: (step, score) of each evaluation, in order.
       direction: which values are better: "lower", "higher", or "closer to 1".
-      patience: end once so many evaluations in a row are not better than the best before them by 1 % at least;
-        0: never.
-      ratio: end once 3 evaluations in a row are so many times worse than the best before them: a score that is lower
-        where better is above ratio x best, one that is higher where better below best / ratio, and one that is best at
-        1 is more than ratio times as many times too large or too small. 0: never. For positive scores.
+      patience: number of evaluations in a row after which a run ends if none of them is better by at least 1 % than the
+        best before them; 0: never.
+      ratio: factor by which 3 evaluations in a row have to be worse than the best before them for a run to end; 0:
+        never. Where lower is better, a worse score is above ratio x best; where higher is better, it is below
+        best / ratio; where 1 is best, its own factor max(x, 1 / x) is above ratio times that of the best. For positive
+        scores.
 
     >>> why_stop([(1, 4.0), (2, 5.0), (3, 7.0), (4, 7.0), (5, 7.0)], "lower", ratio=1.5)[0]
     5
@@ -66,7 +67,7 @@ def why_stop(
 
 
 def _worse(score: float, best: float, direction: str, ratio: float) -> bool:
-    """Whether a score is more than `ratio` times worse than the best one."""
+    """Says whether a score is more than `ratio` times worse than the best one."""
     if direction == LOWER:
         return score > best * ratio
     if direction == HIGHER:
@@ -95,9 +96,10 @@ def recorded(path: Path, damage: list[str] | None = None) -> list[tuple[str, Sco
 
 
 def training_scores(path: Path, name: str, last: int | None = None) -> list[Score]:
-    """The scores of this name that training recorded, up to a step, in order, as far as they compare with the newest.
+    """Lists the scores of this name that training recorded up to a step, in order.
 
-    The last word on a step counts, for a resumed run repeats steps.
+    Of a step that a resumed run repeated, the last record counts. Scores whose protocol forbids a comparison with the
+    newest score are left out.
     """
     found: dict[int, Score] = {}
     for by, score in recorded(path):
@@ -111,13 +113,13 @@ def training_scores(path: Path, name: str, last: int | None = None) -> list[Scor
 
 
 def rank(path: Path, name: str) -> tuple[str, str] | None:
-    """The key of the score of this name that training recorded last, and which way is better; None without one."""
+    """Finds the key and the direction of the score of this name that training recorded last; None: there is none."""
     scores = training_scores(path, name)
     return (scores[-1].key, scores[-1].better) if scores else None
 
 
 def why_ended(path: Path, config, last: int) -> tuple[int, str] | None:
-    """`why_stop` of a run's record up to a step, by its configuration's section `eval`."""
+    """Applies `why_stop` to a run's record up to a step, by its configuration's section `eval`."""
     if not (config.plateau_patience or config.stop_ratio):
         return None
     scores = training_scores(path, config.best_metric, last)

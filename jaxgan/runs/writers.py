@@ -1,7 +1,7 @@
-"""Metric writers: TensorBoard without TensorFlow, and `metrics.jsonl`.
+"""Writes metrics: to TensorBoard's event files without TensorFlow, and to `metrics.jsonl`.
 
-clu imports TensorFlow for one thing only, its TensorBoard writer. This module puts a writer made on `tensorboard`'s own
-event files in that place *before* clu is imported, so import clu's `metric_writers` and `periodic_actions` from here.
+clu imports TensorFlow only for its TensorBoard writer. This module registers another writer under that name before clu
+is imported, so import clu's `metric_writers` and `periodic_actions` from here.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ DT_STRING = 7  # TensorBoard's number for the type
 
 
 class SummaryWriter:
-    """clu's `SummaryWriter` interface on `tensorboard`'s event files.
+    """Writes event files by `tensorboard`, with the interface of clu's `SummaryWriter`.
 
-    `tensorboard`'s own `EventFileWriter` would import TensorFlow wherever that is installed.
+    The `EventFileWriter` of `tensorboard` itself imports TensorFlow wherever that is installed.
     """
 
     def __init__(self, logdir: str | os.PathLike):
@@ -68,7 +68,7 @@ class SummaryWriter:
             self._add(step, scalar_summary.scalar_pb(tag, float(value)))
 
     def write_images(self, step: int, images: Mapping[str, np.ndarray]) -> None:
-        """[H, W, C] or [N, H, W, C], uint8 or floats in [0, 1]."""
+        """Writes images [H, W, C] or [N, H, W, C], uint8 or floats in [0, 1]."""
         for tag, value in images.items():
             value = np.asarray(value)
             value = value[None] if value.ndim == 3 else value
@@ -119,7 +119,7 @@ from clu import metric_writers, periodic_actions  # noqa: E402
 
 
 class ScalarWriter(metric_writers.MetricWriter):
-    """clu's interface for what takes scalars only."""
+    """Implements clu's interface for writers that take scalars only; all else is dropped."""
 
     def write_summaries(self, step, values, metadata=None): ...
     def write_images(self, step, images): ...
@@ -135,10 +135,10 @@ class ScalarWriter(metric_writers.MetricWriter):
 class JsonlWriter(ScalarWriter):
     """Appends one JSON object per step, `{"step": 100, "loss/d": ...}`, with every scalar of that step up to a flush.
 
-    A line is on disk as soon as it is complete: at a flush, or when the next step begins. What comes after a flush, and
-    steps that a resumed run repeats, are appended: lines of one step add up, and the last word on a scalar counts;
-    `jaxgan.monitor.curves.read_metrics` reads it so. Floats keep all their digits; for what is not finite JSON has the
-    texts "NaN", "Infinity" and "-Infinity".
+    A line is written as soon as it is complete: at a flush, or when the next step begins. Scalars that come after a
+    flush, and steps that a resumed run repeats, get lines of their own. `jaxgan.monitor.curves.read_metrics` joins the
+    lines of a step; of several values of a scalar the last one counts. Floats keep all their digits. Values that are
+    not finite are written as the texts "NaN", "Infinity" and "-Infinity", since JSON has no numbers for them.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -163,7 +163,7 @@ class JsonlWriter(ScalarWriter):
 
 
 def _valid(value: float) -> float | str:
-    """Python's own `NaN` and `Infinity` are no JSON, and most other readers refuse the line."""
+    """Turns a value that is not finite into a text, since the bare `NaN` that Python would write is not JSON."""
     return value if math.isfinite(value) else json.dumps(value)
 
 
