@@ -171,6 +171,14 @@ def test_api_page_has_every_public_name():
     assert sorted(names) == sorted(jaxgan.__all__)
 
 
+def test_contributing_tells_of_every_room():
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("<!-- rooms -->")[2].partition("<!-- /rooms -->")[0]
+    listed = re.findall(r"^\| `(\w+)(?:\.py|/)`", table, re.MULTILINE)
+    package = ROOT / "jaxgan"
+    there = {path.stem for path in package.glob("*.py")} | {path.parent.name for path in package.glob("*/*.py")}
+    assert sorted(listed) == sorted(there - {"__init__"})
+
+
 def test_readme_fits_on_a_page():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 90
 

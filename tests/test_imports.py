@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -104,6 +105,12 @@ def test_only_the_devices_room_maps_over_devices():
         names = {node.attr for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)}
         names |= {name.rpartition(".")[2] for name in imports(file)}
         assert unit(file) == "devices" or not names & {"pmap", "shard_map", "NamedSharding"}, file
+
+
+def test_package_data_are_where_the_wheel_looks_for_them():
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())
+    for pattern in project["tool"]["setuptools"]["package-data"]["jaxgan"]:
+        assert list(PACKAGE.glob(pattern)), pattern
 
 
 def test_every_architecture_file_is_in_the_dict():
