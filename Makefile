@@ -28,7 +28,7 @@ test-quick: setup
 
 # The steps and layers as users run them, with all of XLA's optimizations.
 test-optimized: setup
-	JAXGAN_TEST_OPTIMIZED=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not release" tests/steps tests/nn tests/devices
+	JAXGAN_TEST_OPTIMIZED=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not release" tests/steps tests/nn tests/devices
 
 # How the doctor's thresholds and the experiments were made: before a release.
 test-release: setup
