@@ -2,7 +2,6 @@
 
 import dataclasses
 from functools import partial
-from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -22,7 +21,7 @@ from jaxgan.metrics.frechet import frechet_distance, statistics
 from jaxgan.monitor.doctor import diagnose
 from jaxgan.sampling.sampler import load
 from jaxgan.steps.gan import init
-from jaxgan.training.actions import Evaluate
+from jaxgan.training.actions import SCALARS, Evaluate
 
 
 @pytest.mark.slow
@@ -99,10 +98,8 @@ def test_memorization_is_beside_the_held_out_digits(conditional):
 
 def test_the_doctor_reads_what_evaluations_log(conditional, tmp_path):
     """By the names that curves really have."""
-    logged = {}
-    writer = SimpleNamespace(write_scalars=lambda step, values: logged.update(values))
     score, state = conditional
-    Evaluate(score, writer, SimpleNamespace(), tmp_path)(1000, state=state, metrics={})
+    logged = Evaluate(score, tmp_path)(1000, state, {})[SCALARS]
     kinds = {
         "eval/memorization_24_cnn_embedded_digits": "memorization",
         "eval/class_accuracy_24_cnn_embedded_digits": "ignored_condition",

@@ -87,7 +87,7 @@ def test_a_metric_is_computed_of_the_fewest_examples_but_not_of_fewer(run, name,
 
 def test_points_of_the_caller_have_no_logits():
     config = tiny(model__output="linear", eval__metrics=["is"], eval__best_metric="is")
-    with pytest.raises(UserError, match="'is', which a network sees in images, but arrays is points: leave it out"):
+    with pytest.raises(UserError, match="'is', which a network reads off images, but arrays is points: leave it out"):
         reference(config, from_arrays(np.zeros((8, 2), np.float32)))
 
 

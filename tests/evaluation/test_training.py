@@ -123,17 +123,17 @@ def test_a_run_ends_early_where_asked_for_and_stays_ended(run, tmp_path, monkeyp
                 "data__name": "ring",
                 "model__output": "linear",
             },
-            "'is', which a network sees in images, but data.source 'synthetic' is points",
+            "'is', which a network reads off images, but data.source 'synthetic' is points",
         ),
         ({"train__steps_per_call": 3, "eval__every": 4}, "multiple of train.steps_per_call"),
-        ({"eval__metrics": ["fd", "class_accuracy"]}, "an unconditional generator is asked for no class"),
+        ({"eval__metrics": ["fd", "class_accuracy"]}, "but the generator is unconditional"),
         (
             {
                 "eval__metrics": ["fd", "class_accuracy"],
                 "model__g_conditioning": "concat",
                 "model__d_conditioning": "concat",
             },
-            "eval.features is 'random' .* the classes are those of eval.features 'classifier'",
+            "eval.features is 'random' .* it needs eval.features 'classifier' and images",
         ),
     ],
 )
