@@ -1,0 +1,1 @@
+"""Reads and writes what lies in a workdir, whole or not at all."""
