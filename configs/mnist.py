@@ -3,7 +3,8 @@
 Each column of its sample grids is one digit.
 
 Command: python -m jaxgan.main --config=configs/mnist.py --workdir=runs/mnist
-Result: not yet run.
+Result: 4 min 17 s on two CPU cores beside other jobs; fd 1.78, precision 0.716, recall 0.664, coverage 0.460 (1,000
+samples of step 7,000, seed 0, the classifier of the digits). docs/results.md has the scores over time.
 """
 
 from jaxgan import defaults
