@@ -1,6 +1,7 @@
 """Strict settings, and a tiny game that the tests share so that it is compiled once."""
 
 import atexit
+import gc
 import os
 import shutil
 import sys
@@ -27,6 +28,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 if os.environ.get("JAXGAN_TEST_OPTIMIZED") != "1":
     jax.config.update("jax_disable_most_optimizations", True)
 
+MOST_MAPS = 15_000
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -34,6 +36,16 @@ ROOT = Path(__file__).resolve().parents[1]
 def root() -> Path:
     """The repository."""
     return ROOT
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs_that_fit():
+    """Drops compiled programs in time: their memory maps add up, and at 65,530, Linux' limit, XLA aborts."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture
