@@ -96,6 +96,7 @@ def test_discriminator_differentiates_twice(name):
     assert jax.tree.map(jnp.shape, gradient) == jax.tree.map(jnp.shape, variables["params"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in ARCHITECTURES if "g_spectral_norm" not in ARCHITECTURES[name].lacks])
 def test_every_layer_of_the_generator_is_spectrally_normalized_on_request(name):
     generator = jax.eval_shape(
@@ -139,6 +140,7 @@ def test_dcgan_parameters_start_as_the_paper_says(key):
 GOLDEN = {name: (32, 32, 3) for name in ARCHITECTURES} | {"mlp": (8, 8, 1)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_architecture_parameter_tree_is_the_recorded_one(name, root):
     """A checkpoint written today must load tomorrow. If a change is meant, set UPDATE_GOLDEN=1 once."""

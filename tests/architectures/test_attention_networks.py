@@ -44,6 +44,7 @@ def test_biggan_has_as_many_parameters_as_its_paper_says(base_features, millions
 
 # The same table's SAGAN, whose attention is at 64x64 where SAGAN's own paper has its best at 32x32. An attention layer
 # of c channels has 5/4 c^2 weights, and c is 4 (G) and 2 (D) times base_features at 32x32, 2 and 1 times at 64x64.
+@pytest.mark.slow
 @pytest.mark.parametrize(("base_features", "millions"), [(64, 81.5), (96, 173.5)])
 def test_sagan_has_as_many_parameters_as_the_biggan_paper_says(base_features, millions):
     s = state("sagan", num_classes=1000, base_features=base_features)
@@ -78,6 +79,7 @@ def biases(net):
     return [i for i in range(6) if "bias" in net.params.get(f"Block_{i}", {}).get("Conv_1", {})]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "size", "g", "d"),
     [
@@ -147,6 +149,7 @@ def test_biggan_refuses_too_short_a_z(codes):
         state("biggan", infogan={"continuous": codes}, z_dim=5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("num_classes", "embedding"), [(0, 0), (3, 7)])
 def test_each_part_of_biggans_noise_ends_in_all_codes(num_classes, embedding):
     codes = {"categorical": [3], "continuous": 1}

@@ -92,6 +92,7 @@ def test_projection_starts_at_a_scale_that_does_not_grow_with_the_width():
     assert_allclose(variables["params"]["projection"]["kernel"].std(), (500 * 16) ** -0.5, rtol=0.03)
 
 
+@pytest.mark.slow
 def test_class_embedding_of_the_generator_starts_with_the_variance_of_one_over_the_number_of_classes(key):
     """As the authors' linear layer on one-hot labels does."""
     g = Generator((32, 32, 1), 2, num_classes=10, conditioning="concat", embedding_dim=2000)

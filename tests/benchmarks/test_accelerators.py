@@ -58,6 +58,7 @@ def test_work_counts_the_products_of_a_dcgan_within_3_percent():
         assert expected < work(config, shape).flops < 1.03 * expected
 
 
+@pytest.mark.slow
 def test_work_counts_the_bytes_of_state_and_batch():
     """An MLP of two single layers: 3 x 4 + 4 parameters in G, 4 + 1 in D, and what goes with them."""
     c = Config.from_dict(

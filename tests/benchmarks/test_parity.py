@@ -38,6 +38,7 @@ def test_both_sides_train_alike(name, dtype):
     assert not parity.failures(comparisons, dtype)
 
 
+@pytest.mark.slow
 def test_a_wrong_constant_is_seen():
     """In float64 the measure shows an eps of Adam that is off by 1e-6."""
     states = []

@@ -241,6 +241,7 @@ def test_prefetch_closed_stops_its_thread():
     assert wait_for(lambda: not workers())
 
 
+@pytest.mark.slow
 def test_prefetch_abandoned_stops_its_thread():
     items = prefetch(lambda i: i, 0, 10**9)
     next(items)

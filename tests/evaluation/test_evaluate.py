@@ -108,6 +108,7 @@ def test_a_folder_is_scored_whole_whatever_its_sub_folders_are_called(tmp_path, 
     assert found.protocol.n_fake == 12 * (len(names) + 1)
 
 
+@pytest.mark.slow
 def test_a_folders_bad_images_are_skipped_on_request(tmp_path):
     folder_of(tmp_path / "images", 0)
     (tmp_path / "images" / "00.png").write_bytes(b"torn")
@@ -139,6 +140,7 @@ def test_the_best_checkpoint_is_of_the_newest_protocol(tmp_path):
     assert len(keys[0]) == len(keys[1]) == 1 and keys[0] != keys[1]
 
 
+@pytest.mark.slow
 def test_the_eval_section_of_another_configuration_may_stand_for_the_runs_own(run):
     assert evaluate(run[0], config=tiny(eval__num_samples=20))["fd"].protocol.n_fake == 20
 

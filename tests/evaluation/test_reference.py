@@ -69,6 +69,7 @@ def test_streamed_images_are_known_again_wherever_they_lie(tmp_path, monkeypatch
     assert reference(folder_of(tmp_path / "b/images", 0)).protocol(9) == first
 
 
+@pytest.mark.slow
 def test_scores_against_other_classes_are_not_compared(run):
     a, b = (scorer(tiny(data__classes=[c], data__max_examples=20))(run[1])["fd"] for c in (3, 5))
     with pytest.raises(UnlikeProtocolError, match="they differ in data_hash"):

@@ -15,6 +15,8 @@ from jaxgan.metrics.classifier import Classifier, load_classifier, train_classif
 from jaxgan.metrics.conditional import class_accuracy
 from jaxgan.metrics.labelled import content_hash
 
+pytestmark = pytest.mark.slow
+
 STEPS = 100
 
 

@@ -66,6 +66,7 @@ def test_distance_of_fewer_examples_than_features_has_its_closed_form(n, d):
     np.testing.assert_allclose(frechet_distance(a, b), expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("apart", [1e-4, 1e-2])
 @pytest.mark.parametrize(("n", "d"), [(2, 256), (50, 256)])
 def test_distance_of_few_examples_close_together_is_not_rounded_away(n, d, apart):
@@ -112,6 +113,7 @@ def test_resamples_are_distances_of_drawn_rows():
     np.testing.assert_allclose(resampled_distances(a, x, 5, seed=7), expected, rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shift", "low", "high"), [(0.0, 0.93, 1.0), (0.3, 0.88, 0.99)])
 def test_interval_covers_the_expectation(shift, low, high):
     """95 % of intervals should hold the mean over draws, more where nothing but bias is measured."""

@@ -69,6 +69,7 @@ def permuted(x, seed):
     return Extracted(x.features[order], x.logits[order], x.labels[order], x.held_out[order[order < 50]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "damage"), [(n, d) for n, m in METRICS.items() for d in sorted(m.sees)])
 def test_damage_that_is_seen_makes_it_worse_by_degree(name, damage, halves, series):
     values = [value(name, halves[0], fake) for fake in series[damage]]

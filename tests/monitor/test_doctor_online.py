@@ -108,6 +108,7 @@ def test_kinds_and_severities_do_not_depend_on_the_interval_of_logging(every):
         assert abs(a.step - b.step) <= 500
 
 
+@pytest.mark.slow
 def test_any_curve_may_be_missing():
     h = failing()
     assert diagnose({}) == diagnose({"step": h["step"]}) == []

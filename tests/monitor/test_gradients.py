@@ -104,6 +104,7 @@ def test_layers_of_a_module_with_setup_are_in_the_order_of_its_calls():
     assert layers[0].leaves == (4, 5)  # c's bias and kernel, last by their names
 
 
+@pytest.mark.slow
 def test_layers_of_a_module_of_unusual_structure():
     layers = layers_of(Odd(), jnp.zeros((2, 4)), train=True)
     assert paths(layers) == ["", "Block_0", "Block_0.Dense_0", "CheckpointDense_0", "stack"]
@@ -185,6 +186,7 @@ def test_scalars_of_a_step_are_those_of_the_gradient_that_the_optimizer_gets(opt
     assert_as_the_optimizer_saw(metrics, "d", gan.layers["d"], state.discriminator, new.discriminator, c.d_optim.b1)
 
 
+@pytest.mark.slow
 def test_scalars_of_a_dcgan_are_those_of_its_gradient_and_its_singular_values(key):
     c = Config.from_dict({"model": {"base_features": 2, "z_dim": 2}, "train": {"batch_size": 4}})
     gan = build(c, (28, 28, 1))
@@ -208,6 +210,7 @@ def assert_sigmas(metrics, net: str, layers, params, stats) -> None:
         assert_allclose(metrics[f"sigma/{net}/{layer.name}"], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_sigma_is_that_of_the_first_pass_where_there_are_two(key):
     gan, state, hyper = game(config(model__d_batch_norm=True))
     layers = [layer for layer in gan.layers["d"] if layer.path[0].startswith("Dense")]
@@ -282,6 +285,7 @@ def optimized():
     jax.config.update("jax_disable_most_optimizations", True)
 
 
+@pytest.mark.slow
 def test_watching_changes_no_bit_of_the_training(optimized):
     ends = []
     for watched in (True, False):

@@ -190,6 +190,7 @@ def test_layer_parameters_are_float32(name):
     assert {k: str(v.dtype) for k, v in params.items()} == {"kernel": "float32", "bias": "float32"}
 
 
+@pytest.mark.slow
 @each_layer
 @pytest.mark.parametrize("spectral_norm", [False, True])
 def test_layer_computes_in_bfloat16(name, spectral_norm):

@@ -24,6 +24,7 @@ def test_minibatch_stddev_of_vectors():
     assert_allclose(y[:3, -1], np.full(3, X[:3].std(0).mean()), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_minibatch_stddev_of_equal_examples_has_a_gradient():
     value, gradient = jax.value_and_grad(lambda x: minibatch_stddev(x, 2)[0, 3])(jnp.ones((2, 3)))
     assert_allclose(value, 1e-4, rtol=1e-5)

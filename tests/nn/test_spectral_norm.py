@@ -97,6 +97,7 @@ def test_spectral_norm_state_is_unmoved(train, mutable):
         assert_trees_equal(moved[SPECTRAL_STATS], variables[SPECTRAL_STATS])
 
 
+@pytest.mark.slow
 def test_spectral_norm_initialization_does_not_depend_on_train():
     kernel, variables = start(0)
     evaluate = SpectralNorm(warmup=0).init(KEY, kernel, out_axis=1, train=False)
@@ -116,6 +117,7 @@ def test_spectral_norm_moves_n_steps(n_steps):
     np.testing.assert_allclose(out, kernel / (u @ kernel.T @ v), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_spectral_norm_gradient_is_orthogonal_to_kernel():
     kernel, variables = start(0)
     gradient = jax.grad(lambda k: jnp.sum(normalize(k, variables)[0] ** 3))(kernel)

@@ -144,6 +144,7 @@ def test_each_kind_changes_learning_rates_and_eps_or_stops(kind):
     }
 
 
+@pytest.mark.slow
 def test_checkpoints_that_are_spread_reach_back_as_far_as_needed():
     kept: list[int] = []
     for newest_step in range(0, 100_001, 500):

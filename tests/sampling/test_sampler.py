@@ -130,6 +130,7 @@ def test_save_does_not_mix_images_of_two_calls(sampler, tmp_path):
         sampler.save(f"{tmp_path}/", 3, seed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("out", ["x.png", "each/"])
 def test_save_refuses_what_a_png_cannot_show(tmp_path, out):
     with pytest.raises(UserError, match=r"a PNG cannot show examples of shape \(8, 8, 2\)"):

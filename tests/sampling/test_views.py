@@ -87,11 +87,13 @@ def test_interpolations_of_points_are_paths():
     assert picture.shape == (400, 400, 3) and len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
 
 
+@pytest.mark.slow
 def test_interpolations_refuse_what_no_picture_can_show():
     with pytest.raises(UserError, match=r"examples of shape \(8, 8, 2\), which no picture can show"):
         views.interpolations(make(IMAGES, (8, 8, 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", [False, True])
 @pytest.mark.parametrize("floats", [False, True])
 def test_nearest_examples_are_those_of_a_full_search(features, floats, monkeypatch):
@@ -176,6 +178,7 @@ def test_code_sweep_shows_all_values_of_a_code(code, taken):
         assert np.abs(shown[:, column].astype(int) - to_uint8(made.of_inputs(inputs), "tanh")).max() <= 1
 
 
+@pytest.mark.slow
 def test_views_of_classes_and_codes_name_what_is_missing(sampler):
     for view, words in [
         (lambda: views.class_grid(sampler), "not conditioned on classes"),

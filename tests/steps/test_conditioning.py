@@ -116,6 +116,7 @@ def test_discriminators_logits_depend_on_the_label_of_their_own_example_only(con
     assert_allclose(np.delete(after, 1), np.delete(before, 1), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("conditioning", ["concat", "batch_norm"])
 def test_generators_examples_depend_on_their_own_label_only(conditioning):
     g = Generator((2,), 4, (1,), output="linear", batch_norm=True, num_classes=K, conditioning=conditioning)
@@ -178,6 +179,7 @@ def test_further_heads_are_read_from_the_features(conditioning):
         assert_allclose(out.heads[name], out.features @ layer["kernel"] + layer["bias"], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spectral_norm", [False, True])
 @pytest.mark.parametrize("conditioning", D_CONDITIONINGS)
 def test_discriminators_outputs_are_float32_where_the_rest_computes_in_bfloat16(conditioning, spectral_norm):
@@ -245,6 +247,7 @@ def test_minibatch_stddev_is_mixed_into_the_last_maps(name):
     assert parameters[0] == parameters[1] and widths[0] == widths[1]
 
 
+@pytest.mark.slow
 def test_minibatch_stddev_does_not_shift_all_logits_alike():
     """What it says of the same neighbors depends on the example."""
     d, variables = mlp(minibatch_stddev=2)
@@ -254,6 +257,7 @@ def test_minibatch_stddev_does_not_shift_all_logits_alike():
     assert np.ptp(apart - alone) > 1e-3
 
 
+@pytest.mark.slow
 def test_minibatch_stddev_never_mixes_the_halves_of_a_pass():
     d, variables = mlp(minibatch_stddev=2)
     real, fake = POINTS, POINTS * jnp.array([[1.0], [3.0], [0.0], [-2.0]])

@@ -93,6 +93,7 @@ def test_unpack_undoes_pack(m):
     assert_array_equal(unpack(pack(x, m), m), x)
 
 
+@pytest.mark.slow
 def test_inputs_are_latents_then_codes_that_do_not_depend_on_each_other(key):
     gan = build(small(infogan__continuous=1, infogan__distribution="normal"), (8, 8, 1))
     inputs = np.asarray(g_inputs(gan, key, jnp.arange(2000)))
@@ -162,6 +163,7 @@ def test_labels_are_left_out_of_a_game_without_conditioning(key):
     assert examples_of(gan, {"image": first(batches(1))["image"]}, key).label is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("conditioning", ["concat", "class_fake", "auxiliary", "projection"])
 def test_steps_use_the_labels(conditioning, key):
     """Other labels, another loss: of D on the same images, and of G, which makes others too."""

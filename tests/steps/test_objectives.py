@@ -93,6 +93,7 @@ def test_terms_of_the_loss_are_told_apart_where_they_can_be(name, outputs, examp
     assert_allclose([loss, 2 * metrics["loss/d_halved"]], sum(expected[name]), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_terms_of_the_loss_follow_the_targets(outputs, examples, key):
     r, f = (np.float64(out.logits) for out in outputs)
     found = d_loss(*parts(targets__smoothing=0.1), *outputs, examples, key).metrics
@@ -307,6 +308,7 @@ def test_penalties_are_summed_by_their_weights_and_draw_whatever_others_there_ar
     assert_allclose(total, 2 * metrics["penalty/r1"] + 10 * metrics["penalty/wgan_gp"], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_penalties_draw_the_same_whatever_their_order_in_the_table(examples, key, rng):
     gan, hyper = parts(regularizers__wgan_gp=1.0, regularizers__dragan=1.0)
     gan = dataclasses.replace(gan, discriminator=Quadratic())

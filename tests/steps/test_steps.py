@@ -112,6 +112,7 @@ def test_d_step_adds_each_penalty_by_its_weight(key):
     assert_allclose(with_both["loss/d"], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_d_step_with_batch_norm_sees_real_and_fake_apart(key):
     """Adding a constant to every real image must change no batch-normalized logit of a fake one."""
     gan, state, hyper = game(config(model__d_batch_norm=True))
@@ -207,6 +208,7 @@ def test_train_step_in_bfloat16_stays_near_float32():
         assert results[1][name] != results[0][name]  # or nothing was computed in bfloat16
 
 
+@pytest.mark.slow
 def test_latents_depend_on_their_own_index_only(key):
     many = latents(key, jnp.arange(10), 4, "normal")
     np.testing.assert_array_equal(latents(key, jnp.int32([7, 2]), 4, "normal"), many[jnp.array([7, 2])])

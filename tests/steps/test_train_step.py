@@ -79,6 +79,7 @@ def test_ada_counts_the_minibatches_of_all_updates_of_a_step():
     assert found[0] == (2, False) and found[1][0] == 1 and found[2][0] == 0 and found[1][1]
 
 
+@pytest.mark.slow
 def test_ada_of_every_minibatch_keeps_the_state_of_before():
     gan, state, hyper = game(small(augment__ada_interval=1, **ADA))
     assert state.aux.keys() == {"ada_p"}

@@ -132,6 +132,7 @@ def test_d_step_knows_of_penalties_only_where_they_are_in_every_step(key):
     assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_penalty_step_leaves_statistics_alone(key):
     gan, state, hyper = game(small(**PENALTY))
     new, _ = penalty_step(gan, state, first(batches(1)), key, hyper)
@@ -166,6 +167,7 @@ def test_parts_are_generated_alone_in_both_networks_steps(step, key):
     assert abs(alone - mean_logit(examples.z)) > 1e-3
 
 
+@pytest.mark.slow
 def test_no_pass_of_a_step_in_parts_generates_more_than_a_part(key, monkeypatch):
     sizes = []
 

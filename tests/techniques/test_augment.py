@@ -75,6 +75,7 @@ def test_augmentation_equals_its_numpy_version(name, shape, bounds, keys):
         assert_allclose(out, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_augmentation_commutes_with_the_change_of_range(name, keys):
     images = examples(16)
@@ -101,6 +102,7 @@ def test_augmentation_passes_gradients_on(name, keys):
     assert_allclose(np.vdot(gradient, direction), loss(images + direction) - loss(images), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_color_of_one_channel_leaves_its_saturation(keys):
     image = examples(1, (8, 8, 1))[0]
     b, _, c = np.asarray(jax.random.uniform(keys[0], (3,)))
@@ -155,6 +157,7 @@ def test_augment_applies_each_augmentation_on_its_own(keys):
         assert_allclose(both.mean(), 0.25, atol=4 * np.sqrt(0.1875 / N))
 
 
+@pytest.mark.slow
 def test_augment_does_not_depend_on_the_split_of_the_batch(keys):
     images, p = examples(8), jnp.float32(0.7)
     parts = [augment(x, k, NAMES, p) for x, k in zip(np.split(images, 4), jnp.split(keys[:8], 4), strict=True)]

@@ -49,6 +49,7 @@ def test_targets_cases_cover_every_strength():
     assert {name for strengths, *_ in CASES.values() for name in strengths} == set(NAMES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_targets_follow_their_definition(case, keys):
     strengths, *expected, for_g = CASES[case]

@@ -65,6 +65,7 @@ def test_loss_gradients_match_finite_differences(name, float64):
         check_grads(loss, (r, f), order=1, modes=["rev"], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOSSES)
 def test_loss_pulls_the_players_apart(name):
     r, f = jnp.full(4, 0.1), jnp.full(4, 0.3)  # between the targets of least squares, which pulls back beyond them
@@ -130,6 +131,7 @@ def test_targeted_losses_equal_their_formula(name):
         assert_allclose(targeted_g(loss, jnp.float32(F), *map(jnp.float32, targets)), g(F, *targets), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETED)
 def test_targets_of_1_and_0_leave_the_loss_and_its_gradient_bit_for_bit(name, compiler):
     loss = LOSSES[name]
@@ -158,6 +160,7 @@ def test_flipped_targets_pull_the_players_apart_the_other_way(name):
     assert (jax.grad(targeted_g, argnums=1)(LOSSES[name], f, zero, one) > 0).all()
 
 
+@pytest.mark.slow
 def test_smoothed_cross_entropy_is_least_where_d_states_the_target():
     logits = jnp.linspace(-6, 6, 2401)
     best = logits[jnp.argmin(LOSSES["minimax"].term(logits, jnp.float32(0.9)))]

@@ -57,6 +57,7 @@ def test_regularizer_equals_its_closed_form(name):
         assert_allclose(PENALTIES[name].value(apply, REAL, FAKE, KEYS), expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PENALTIES)
 def test_regularizer_of_a_constant_discriminator_has_its_value_and_no_gradient(name):
     def penalty(w):
@@ -80,6 +81,7 @@ def test_regularizer_does_not_depend_on_the_split_of_the_batch(name):
     assert_allclose(found, np.full(2, CLOSED[name][1]), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PENALTIES)
 def test_regularizer_computes_narrow_examples_in_float32(name):
     value = PENALTIES[name].value(linear, jnp.bfloat16(REAL), jnp.bfloat16(FAKE), KEYS)

@@ -96,6 +96,7 @@ def test_technique_moves_one_network_at_a_time_and_only_what_it_is_for(name, pla
                 assert near != changed, key
 
 
+@pytest.mark.slow
 def test_lecam_remembers_the_logits_that_d_gave():
     state, hyper, both, _ = steps_of(TECHNIQUES["lecam"][0])
     (new, metrics), _ = both(state, hyper)
@@ -126,6 +127,7 @@ def test_ada_goes_up_by_the_share_of_examples_where_d_is_sure():
     assert metrics["ada/p"] == new.aux["ada_p"]
 
 
+@pytest.mark.slow
 def test_clip_bounds_all_of_the_discriminator_after_its_step_and_nothing_of_the_generator():
     options = {"regularizers__clip": 0.01, "loss__name": "wasserstein", "model__d_spectral_norm": False}
     state, hyper, both, _ = steps_of(options)

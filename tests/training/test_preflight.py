@@ -53,6 +53,7 @@ class Discriminator(nn.Module):
         return nn.Dense(1, kernel_init=nn.initializers.normal(self.scale))(x.reshape(len(x), -1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("generator", "discriminator", "expected"),
     [
@@ -111,6 +112,7 @@ def test_devices_change_rounding_only():
     assert one == pytest.approx(four, rel=1e-4) and one["normalized"] == 8
 
 
+@pytest.mark.slow
 def test_data_and_batches_are_looked_at(tmp_path, capsys):
     """Only what is read of them: with another run's weights the networks are not."""
     config = games.small(train__init_from="elsewhere", data__max_examples=5)

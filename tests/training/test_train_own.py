@@ -71,6 +71,7 @@ def test_train_refuses_a_penalty_on_a_module_with_batch_norm(tmp_path):
         train(tiny(regularizers__r1=1.0), tmp_path, discriminator=Coupled())
 
 
+@pytest.mark.slow
 def test_train_stops_at_a_non_finite_loss_and_keeps_the_last_good_checkpoint(tmp_path):
     unbounded = {"model__d_spectral_norm": False, "loss__name": "least_squares", "g_optim__learning_rate": 0.5}
     config = tiny(**unbounded, train__checkpoint_every=1)
@@ -110,6 +111,7 @@ def test_train_writes_what_samples_count_before_a_checkpoint_makes_it_final(tmp_
     assert seen == [[0, 2, 4], [0, 2, 4, 6, 8]]
 
 
+@pytest.mark.slow
 def test_train_names_step_and_scalar_when_samples_are_due_too(tmp_path):
     values = {**POINTS, "train": {**TINY["train"], "sample_every": 1}, "g_optim": {"learning_rate": 1e38}}
     with pytest.raises(NonFiniteError, match=r"training stopped at step \d+: .* (nan|inf)"):
