@@ -1,3 +1,4 @@
+import dataclasses
 from functools import partial
 
 import flax.linen as nn
@@ -141,6 +142,15 @@ def test_spectral_norm_moves_once_per_d_step_whatever_the_passes(key):
         left /= np.linalg.norm(left)
         found = new.discriminator.stats["spectral_stats"]["Dense_0"]["SpectralNorm_0"]["u"]
         assert_allclose(found, left, atol=1e-6)
+
+
+def test_each_step_draws_numbers_of_its_own():
+    gan, state, hyper = game(config())
+    step, batch, key = jax.jit(partial(train_step, gan)), batches(1), jax.random.key(0)
+    first, again, later = (
+        step(dataclasses.replace(state, step=state.step + n), batch, key, hyper)[1]["logits/fake"] for n in (0, 0, 1)
+    )
+    assert first == again and first != later
 
 
 @pytest.mark.slow
